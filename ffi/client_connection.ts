@@ -1,5 +1,5 @@
 /**
- * Connections of clients that a service has accepted and not heard yet.
+ * Connections of clients that a service has accepted and not served yet.
  *
  * @module
  */

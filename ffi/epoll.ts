@@ -182,7 +182,7 @@ export class Epoll implements Disposable {
       this.#capacity,
       timeoutMs,
     );
-    // The other thread's errno is gone: asking again here tells the reason, or
+    // The other thread's errno is gone: asking again here returns the reason, or
     // what became ready since.
     return count < 0 ? this.wait(0) : count;
   }

@@ -110,7 +110,7 @@ export function signalBlockingFd(fd: number): Signalled {
  * @returns Bytes read, 0 at the end of a pipe, or -errno (-EAGAIN: nothing
  * there).
  *
- * **Blocking**: not on a nonblocking fd, nor when epoll said that it is
+ * **Blocking**: not on a nonblocking fd, nor when epoll reported that it is
  * readable. **Safety**: reads into a buffer of this module.
  */
 export function drainFd(fd: number): number {

@@ -106,10 +106,10 @@ export interface FileStatus {
   readonly major: number;
   /** Device number of a device file; 0 of others. */
   readonly minor: number;
-  /** Tells the file from every other one of its file system. */
+  /** Distinguishes the file from every other one of its file system. */
   readonly inode: bigint;
   /**
-   * Tells the file from every other one, as long as it is open somewhere; from
+   * Distinguishes the file from every other, while it is open somewhere; from
    * later ones of the same inode number too, where the file system keeps the
    * time at which a file was made.
    */

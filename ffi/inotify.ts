@@ -1,5 +1,5 @@
 /**
- * inotify: being told when names come, go or change in a directory.
+ * inotify: notifications of names that appear, vanish or change in a directory.
  *
  * @module
  */

@@ -270,7 +270,7 @@ function open(): Libc {
 /**
  * The error number that the last failed call of this thread left.
  *
- * To be read straight after a *synchronous* call that said it failed, before
+ * To be read straight after a *synchronous* call that reported a failure, before
  * any other call; after a `nonblocking` one it means nothing, since that ran on
  * another thread.
  *

@@ -320,7 +320,7 @@ interface MachineCode {
 
 /**
  * Returns how many bytes of addresses a process has: the kernel places mappings
- * near the top, so the table's address tells (128 TiB on x86_64; on aarch64
+ * near the top, so the table's address shows it (128 TiB on x86_64; on aarch64
  * 256 TiB, or 512 GiB with kernels for small devices).
  *
  * @throws {OsError} As {@linkcode machineCode}.

@@ -164,7 +164,7 @@ export function isSameOpenFile(one: number, other: number): boolean {
 }
 
 /**
- * Returns the id of this boot of the machine; empty where the kernel tells none.
+ * Returns the id of this boot of the machine; empty if the kernel reports none.
  *
  * **Safety**: looks only. **Source**: random(4), `boot_id`.
  */

@@ -53,7 +53,7 @@ class Waiting {
       cancel: () => {
         if (!waiters.delete(resolve)) return;
         if (waiters.size === 0) this.#forget(fd);
-        // Told when the other thread is back: then nothing of it is left.
+        // Delivered when the other thread is back: then nothing of it is left.
         this.#cancelled.push(() => resolve(false));
         signalFd(this.#wake.fd);
       },
@@ -111,7 +111,7 @@ let waiting: Waiting | undefined;
  * @throws {OsError} EPERM for files that cannot be waited for, EBADF.
  *
  * **Ownership**: the fd stays the caller's, who cancels the wait before closing
- * it. **Safety**: a readiness may be stale by the time it is told, so read
+ * it. **Safety**: a readiness may be stale by the time it is reported, so read
  * nonblocking.
  */
 export function whenReadable(fd: number): ReadinessWait {

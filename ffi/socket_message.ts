@@ -353,7 +353,7 @@ export function peekBytes(fd: number, target: Uint8Array): number {
 /**
  * Returns the number of bytes that wait in a stream socket.
  *
- * @throws {OsError} If the fd is no socket.
+ * @throws {OsError} If the fd is not a socket.
  *
  * **Safety**: looks only.
  */

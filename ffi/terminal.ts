@@ -1,5 +1,5 @@
 /**
- * The terminal that a process runs on: whom it tells of its keys, and its
+ * The terminal that a process runs on: the receiver of its keys, and its
  * settings, which a program that was killed leaves as they were.
  *
  * @module

@@ -41,7 +41,7 @@ const WRITABLE_BY_GROUP = 0o020;
  * **Safety**: plain data.
  */
 export class UntrustedPathError extends Error {
-  /** Tells it from other errors. */
+  /** Distinguishes it from other errors. */
   override readonly name = "UntrustedPathError";
 }
 
@@ -227,7 +227,7 @@ export function makePrivateDirectory(
  * Removes the file of this name if it is still the one that was meant; does
  * nothing if it is another one, or gone.
  *
- * @param identity As {@linkcode FileStatus.identity} told it.
+ * @param identity Result of {@linkcode FileStatus.identity}.
  * @returns Whether it was removed.
  * @throws {OsError} EACCES, EROFS, …
  *

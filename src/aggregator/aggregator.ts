@@ -61,7 +61,7 @@ export interface AggregatorContext {
   directory: LineDirectory;
   /** The interlocks that its lines are in. */
   interlocks: Interlocks;
-  /** Told of what the rules did. */
+  /** Callbacks for what the rules did. */
   reporter: AggregatorReporter;
   /** Keeps across a restart of this process that a guest was served. */
   store?: FdStore | undefined;
@@ -76,7 +76,7 @@ const RETURN_LIMIT_MS = 60_000;
 
 /** Receiver of what the rules of an aggregator's lines did. */
 export interface AggregatorReporter extends LineReporter, ForceReporter {
-  /** A line got its safe value because the guest said nothing for too long. */
+  /** A line got its safe value because the guest was silent for too long. */
   silent(line: ReportedLine): void;
   /** The guest of an earlier process did not come back. */
   notBack(limitMs: number): void;

@@ -53,7 +53,7 @@ export class AggregatorLine
   readonly name: string;
   /** Reports of what the rules did, and of what is refused. */
   readonly reports: LineReports = new LineReports(this);
-  /** Its state as it was last told, and the edges since. */
+  /** Its state as last reported, and the edges since. */
   readonly edges: LineEdges;
   /** Holds it at a value, for an operator. */
   readonly forcing: LineForcing = new LineForcing(this);
@@ -207,7 +207,7 @@ export class AggregatorLine
 
   /**
    * Reports changes to `observer` from now on, or to none. An input's changes
-   * are seen even if its guest does not want to hear of them; the guest does
+   * are seen even if its guest has not enabled them; the guest does
    * not notice.
    */
   observe(observer: LineObserver | undefined): void {
@@ -215,7 +215,7 @@ export class AggregatorLine
     this.#observed.idle();
   }
 
-  /** Has its edges heard as the record wants it, and takes note of its state. */
+  /** Subscribes to its edges as the record needs, and notes its state. */
   heard(): void {
     this.edges.heardAs(this.source);
     this.#observed.idle();
@@ -325,7 +325,7 @@ export class AggregatorLine
     if (rule !== RuleKind.None) this.#rules.answered(rule, operation, result);
     // A rule for a guest that is gone comes before whatever the next one asks.
     this.#rules.tryIfDue();
-    // The asker hears of it even if its guest has gone: it asked.
+    // The caller is notified even if its guest has gone.
     if (!isOwn) this.#answer(result);
     else if (wasDropped) this.#answer(FAILED);
     this.#submitWaiting();
@@ -400,7 +400,7 @@ export class AggregatorLine
   /** Puts the line where its `on-disconnect` rule wants it without a guest. */
   guestGone(): void {
     this.#observed.guestGone();
-    // What the guest asked is of no use any more.
+    // The guest's queued request is obsolete.
     this.#operations.drop();
     if (this.#specification.onDisconnect !== "keep") {
       this.forcing.overrule("its guest is gone");

@@ -26,7 +26,7 @@ export interface ForceRequest {
   readonly reason: string;
   /** User that asks for it. */
   readonly by: number;
-  /** Tells it from others. */
+  /** Unique among forces. */
   readonly id: string;
 }
 

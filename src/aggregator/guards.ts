@@ -26,7 +26,7 @@ export class Guards implements Disposable {
   readonly #now: Clock;
   #intervals: MinInterval[] = [];
 
-  /** Makes none yet. `silent` hears of a line that has its safe value now. */
+  /** Starts without watches. `silent` is called for a line made safe. */
   constructor(
     lines: readonly AggregatorLine[],
     loop: EventLoop,
@@ -59,7 +59,7 @@ export class Guards implements Disposable {
       this.#watchdog.isSilentFor(safeAfterUs / 1000);
   }
 
-  /** A guest may be silent from now on, without ever having been heard. */
+  /** A guest may be silent from now on, without any request before. */
   awaitGuest(): void {
     if (this.#watchdog.isNeeded) this.#watchdog.heard();
   }
@@ -133,7 +133,7 @@ class MinInterval implements GuardListener {
     return result;
   }
 
-  /** A change that failed is none; the line may have what it had, or not. */
+  /** A failed change does not count; the line may have what it had, or not. */
   answered(result: number): void {
     if (!this.#isUnderWay) return;
     this.#isUnderWay = false;
@@ -223,7 +223,7 @@ class SilenceWatchdog {
     this.#wait(0);
   }
 
-  /** Ends the watch until the guest is heard again. */
+  /** Ends the watch until the guest's next request. */
   rest(): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;

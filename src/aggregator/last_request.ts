@@ -1,6 +1,6 @@
 /**
  * Value that an output was last asked for: by its guest, or by a rule since. An
- * operator's force is no request, nor is the start of the line.
+ * operator's force is not a request, nor is the start of the line.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The state of one line as it was last told, and the edges between: each real
+ * The state of one line as last reported, and the edges between: each real
  * change once, in order, with its cause.
  *
  * @module
@@ -41,7 +41,7 @@ export interface LastEdge {
   readonly ageNs: number;
 }
 
-/** Tells of one line's edges. */
+/** Reports one line's edges. */
 export class LineEdges {
   /** Number of the line in its aggregator. */
   lineNumber = 0;
@@ -108,7 +108,7 @@ export class LineEdges {
     };
   }
 
-  /** The line as it was last told. */
+  /** The line as last reported. */
   get state(): LineState {
     return this.#state;
   }
@@ -181,7 +181,7 @@ export class LineEdges {
     }
   }
 
-  /** An edge that the source told of. */
+  /** An edge that the source reported. */
   edge(value: number): void {
     if (this.#forced !== undefined) return;
     if (this.#isHeard) this.moved(value);
@@ -224,20 +224,20 @@ export class LineEdges {
     const value = this.#knownValue(source);
     const state = this.#state;
     const after = packSourceState(source, value);
-    // Its direction and presence are told of as what they are.
+    // Its direction and presence are reported as they are.
     if ((state & ~StateBits.Value) !== (after & ~StateBits.Value)) return;
     if (state === after) return;
     this.#state = after;
     this.#record(state, after, Cause.Seen, EdgeRule.None);
   }
 
-  /** True if each edge of an input is told of. */
+  /** True if each edge of an input is reported. */
   get #isHeard(): boolean {
     return this.#shown !== undefined ||
       this.#observation.sourceEdges === Edges.Both;
   }
 
-  /** The value as it can be told now; unknown if later edges are not heard. */
+  /** The value as known now; unknown if later edges are not seen. */
   #knownValue(source: LineSource): number {
     if (this.#forced !== undefined) return this.#forced;
     if (this.#shown !== undefined) return this.#shown.shown;
@@ -316,7 +316,7 @@ function packSourceState(source: LineSource, value: number): LineState {
   );
 }
 
-/** Returns the cause of what a source tells of. */
+/** Returns the cause of what a source reports. */
 function deriveCause({ source, combine }: LineSpecification): Cause {
   // What others have an output do comes from their lines.
   if (combine !== undefined) return Cause.Follow;

@@ -17,9 +17,9 @@ export interface ForcibleLine {
   readonly edges: LineEdges;
   /** Wants a rule applied, and retried until it holds. */
   want(kind: RuleKind): void;
-  /** Tells the guest of a value, if it asked for that. */
+  /** Reports a value to the guest, if it asked for that. */
   tellGuest(value: number): void;
-  /** Tells the guest's driver to look at the line anew. */
+  /** Has the guest's driver read the line again. */
   tellRestored(): void;
 }
 

@@ -10,7 +10,7 @@ export function identifyLines(lines: readonly AggregatorLine[]): string[] {
   const counts = new Map<string, number>();
   return lines.map((line) => {
     const text = describeIdentity(line);
-    // Simulated lines without a name are told apart by their order only.
+    // Simulated lines without a name are distinguished by their order only.
     const count = counts.get(text) ?? 0;
     counts.set(text, count + 1);
     return count === 0 ? text : `${text} ${count}`;

@@ -163,7 +163,7 @@ function numbersNow(
   };
 }
 
-/** FNV-1a: tells the lines of one aggregator apart, and is no protection. */
+/** FNV-1a: distinguishes the lines of one aggregator; not a protection. */
 function hashIdentity(identity: string): string {
   let hash = 0x811c_9dc5;
   for (let i = 0; i < identity.length; i++) {

@@ -72,7 +72,7 @@ export class LineOperations {
     if (this.#waiting !== LineOperation.Deactivate) this.#waiting = DROPPED;
   }
 
-  /** Returns true if a request was dropped since, whose guest is to be told. */
+  /** Returns true if a request was dropped since, whose guest must be notified. */
   takeDropped(): boolean {
     if (this.#waiting !== DROPPED) return false;
     this.#waiting = NOTHING;

@@ -31,11 +31,11 @@ export interface SourceListener {
   /** The value can be read again: a level interrupt may be due. */
   restored(): void;
   /**
-   * The operation that was asked for took effect: said before the lines that
-   * follow this one are told, where there may be such.
+   * The requested operation took effect: called before the lines that
+   * follow this one are notified, if there may be any.
    */
   applied?(operation: SourceOperation, argument: number): void;
-  /** The line has another value, which its guest is not to hear of. */
+  /** The line has another value, without a report to its guest. */
   moved?(value: number): void;
   /**
    * A state that the source is to have by itself could not be applied, and is
@@ -70,9 +70,9 @@ export interface LineSource extends Disposable {
   readonly keptEdges?: Edges;
   /** Edges that the kernel dropped, its buffer being full, so far. */
   readonly lostEdges?: number;
-  /** Edges of one kind that were told as one, by a lane, so far. */
+  /** Edges of one kind that a lane reported as one so far. */
   readonly mergedEdges?: number;
-  /** Says who is told. */
+  /** Sets the receiver of reports. */
   attach(listener: SourceListener): void;
   /** Starts an operation: 0, a value, `FAILED`, or `PENDING`. */
   submit(operation: SourceOperation, argument: number): number;

@@ -1,6 +1,6 @@
 /**
  * The source of a line, and what the line knows of it: the operation under way,
- * the edges that it reports, and its state as it was last told.
+ * the edges that it reports, and its state as last reported.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export class ObservedSource {
   readonly operations: LineOperations = new LineOperations();
   /** Edges of the guest, and those of an observer. */
   readonly observation: LineObservation;
-  /** State of the line as it was last told, and the edges since. */
+  /** State of the line as last reported, and the edges since. */
   readonly edges: LineEdges;
   /** Value that an output was last asked for. */
   readonly requested: LastRequest = new LastRequest();

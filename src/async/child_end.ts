@@ -15,7 +15,7 @@ export async function childEnd(
   try {
     child.ref();
   } catch (error) {
-    // It has seen the end, and not told it yet.
+    // It has seen the end, and not reported it yet.
     if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
   return await child.status;

@@ -88,7 +88,7 @@ export class TimeLimit {
   readonly #signal: AbortSignal | undefined;
 
   /**
-   * Makes a limit. **Units**: milliseconds; -1 and Infinity are no limit.
+   * Makes a limit. **Units**: milliseconds; -1 and Infinity mean no limit.
    *
    * @param signal Ends every step when it is aborted.
    */

@@ -190,7 +190,7 @@ export class Chip implements Disposable {
   }
 
   /**
-   * Tells about a line.
+   * Returns information about a line.
    *
    * @throws {LineError} If there is no such line, or the chip is gone.
    */
@@ -204,7 +204,7 @@ export class Chip implements Disposable {
   }
 
   /**
-   * Tells about all lines, in the order of their offsets.
+   * Returns information about all lines, in the order of their offsets.
    *
    * @throws {LineError} If the chip is gone.
    */
@@ -216,7 +216,7 @@ export class Chip implements Disposable {
   }
 
   /**
-   * Tells about a line, and from here on each change of its user or settings is
+   * Returns a line's information; from here on each change of its user or settings is
    * an info event of this chip object.
    *
    * @throws {LineError} If there is no such line, it is under watch already, or
@@ -256,7 +256,7 @@ export class Chip implements Disposable {
   /**
    * Reads the info events that are there, without waiting.
    *
-   * @param max The most to read; 32 unless said otherwise, and never more.
+   * @param max The most to read; 32 by default, and never more.
    * @returns The events, oldest first; none if there are none.
    * @throws {LineError} If the chip is gone.
    */
@@ -298,7 +298,7 @@ export class Chip implements Disposable {
   }
 
   /**
-   * Waits until there are info events, or the chip is gone (reading tells).
+   * Waits until there are info events, or the chip is gone (a read shows which).
    *
    * @param timeoutMs Milliseconds; -1 waits without a limit, 0 only looks.
    * @returns Whether there are; false when the time is over.
@@ -395,7 +395,7 @@ export class Chip implements Disposable {
     return kernelError({ ...failure, detail: refusalHint(lines, errno) });
   }
 
-  /** Which of the lines is taken, and by whom, as far as can be told now. */
+  /** Which of the lines is taken, and by whom, as far as known now. */
   #firstUsed(
     lines: readonly LineWithSettings[],
   ): { offsets: [number]; detail: string; holder: string } | undefined {

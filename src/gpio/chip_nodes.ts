@@ -21,7 +21,7 @@ import { AmbiguousError } from "./errors.ts";
 
 /** The device file of a chip. */
 interface ChipNode {
-  /** Its path, which is no link. */
+  /** Its path, which is not a link. */
   readonly path: string;
   /** Its device number: `254:0`. */
   readonly device: string;
@@ -199,7 +199,7 @@ function chipNodeAt(
   const device = `${file.major}:${file.minor}`;
   const directory = chipDirectory(device);
   if (directory === undefined) {
-    // Without procfs and sysfs nothing tells a chip but its name.
+    // Without procfs and sysfs a chip is known by its name only.
     const isKnown = majors !== undefined || NUMBERED_NAME.test(baseName(path));
     if (!isKnown) return undefined;
   }

@@ -19,6 +19,6 @@ export interface ChipProperties {
   readonly i2c?: string | undefined;
   /** The path of its node in the device tree: `/soc/gpio@fe200000`. */
   readonly deviceTree?: string | undefined;
-  /** Number of its lines: tells apart chips that are alike otherwise. */
+  /** Number of its lines: distinguishes chips that are alike otherwise. */
   readonly lines?: number | undefined;
 }

@@ -26,7 +26,7 @@ export function baseName(path: string): string {
 }
 
 /**
- * Returns what a path leads to if that is no GPIO chip; undefined if it is one.
+ * Returns what a path leads to if that is not a GPIO chip; undefined if it is one.
  * Looks only.
  *
  * @throws {OsError} If it may not be looked at.

@@ -148,7 +148,7 @@ export class EventStream<T>
     this.#turnAt = performance.now() + TURN_MS;
   }
 
-  /** Ends the stream; who waits for an event is told that there will be none. */
+  /** Ends the stream; a pending wait ends without an event. */
   async return(): Promise<IteratorResult<T, undefined>> {
     const waits = [...this.#waits];
     this.end();

@@ -188,7 +188,7 @@ function isGone(error: LineError): boolean {
     isOsError(error.cause, "ENODEV", "ENXIO", "ENOENT");
 }
 
-/** A candidate with what tells it apart from the others. */
+/** A candidate with what distinguishes it from the others. */
 function candidateText(path: string, wanted: ChipProperties): string {
   const texts = identityTexts(chipIdentities(path));
   const others = texts.filter((text) => !propertyTexts(wanted).includes(text));

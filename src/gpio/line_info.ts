@@ -43,7 +43,7 @@ export interface LineInfo {
   readonly bias: BiasSetting;
   /** Drive of the line as an output. */
   readonly drive: DriveSetting;
-  /** Which edges its user hears of. */
+  /** Edges that are reported to its user. */
   readonly edge: EdgeSetting;
   /** The clock of its user's event timestamps. */
   readonly eventClock: EventClock;
@@ -142,7 +142,7 @@ const INFO_EVENT_KINDS: ReadonlyMap<number, LineInfoEvent["kind"]> = new Map([
 
 /**
  * Reads a `gpio_v2_line_info_changed` that begins at `start`; a number stands
- * for a kind of event that is none of ours.
+ * for an unknown kind of event.
  */
 export function decodeInfoEvent(
   bytes: Uint8Array<ArrayBuffer>,

@@ -397,7 +397,7 @@ export class LineRequest implements Disposable {
   /**
    * Reads the edge events that are there, without waiting.
    *
-   * @param max The most to read; 64 unless said otherwise.
+   * @param max The most to read; 64 by default.
    * @returns The events, oldest first; none if there are none.
    * @throws {LineError} If the chip is gone.
    */
@@ -411,7 +411,7 @@ export class LineRequest implements Disposable {
   }
 
   /**
-   * Waits until there are edge events, or the chip is gone (reading tells).
+   * Waits until there are edge events, or the chip is gone (a read shows which).
    *
    * @param timeoutMs Milliseconds; -1 waits without a limit, 0 only looks.
    * @returns Whether there are; false when the time is over.

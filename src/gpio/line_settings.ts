@@ -50,9 +50,9 @@ export type EventClock = "monotonic" | "realtime" | "hte";
  * ```
  */
 export interface LineSettings {
-  /** Which way the line goes; `"as-is"` unless said otherwise. */
+  /** Which way the line goes; `"as-is"` by default. */
   readonly direction?: DirectionSetting | undefined;
-  /** Which changes are reported; `"none"` unless said otherwise. */
+  /** Which changes are reported; `"none"` by default. */
   readonly edge?: EdgeSetting | undefined;
   /** Bias of the line; default `"as-is"`. */
   readonly bias?: BiasSetting | undefined;
@@ -65,7 +65,7 @@ export interface LineSettings {
    * direction `"input"`. Default 0: no debouncing.
    */
   readonly debouncePeriodUs?: number | undefined;
-  /** The clock of event timestamps; `"monotonic"` unless said otherwise. */
+  /** The clock of event timestamps; `"monotonic"` by default. */
   readonly eventClock?: EventClock | undefined;
   /**
    * Value of an output. Without it a new request begins with 0, and a line that
@@ -248,7 +248,7 @@ function checkSettings(what: string, settings: unknown): void {
 }
 
 /**
- * Returns false for what has unknown keys or is no object, without allocating.
+ * Returns false for what has unknown keys or is not an object, without allocating.
  * The values are checked by {@linkcode findProblem}.
  */
 export function areSettings(settings: LineSettings): boolean {

@@ -120,7 +120,7 @@ function locateWhole(
   let slash = word.lastIndexOf("/");
   while ((slash = word.lastIndexOf("/", slash - 1)) > 0) {
     const chip = word.slice(0, slash);
-    // Another user's word tells nothing of other files: see onDevice.
+    // Another user's word must show nothing of other files: see onDevice.
     const path = devicesOnly === true ? deviceNamed(chip) : findChip(chip);
     if (path === undefined) continue;
     return locate({ chip: path, lineName: word.slice(slash + 1) });

@@ -50,7 +50,7 @@ interface Scan {
 }
 
 /**
- * Opens all chips that can be opened; a chip that vanishes meanwhile is none.
+ * Opens all chips that can be opened; a chip that vanishes meanwhile is left out.
  */
 function openAll(stack: DisposableStack): Scan {
   const scan: Scan = { chips: [], denied: undefined };

@@ -26,7 +26,7 @@ export interface HasEvents {
 /**
  * Waits until one of several chips or requests has events.
  *
- * One that hung up (its chip is gone) counts as having some: reading tells.
+ * One that hung up (its chip is gone) counts as having some: a read shows which.
  *
  * @param sources Chips and requests.
  * @param timeoutMs Milliseconds, rounded up to whole ones; -1 waits without a

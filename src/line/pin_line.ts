@@ -127,7 +127,7 @@ export class PinLine {
 
   /**
    * The guest's pin is an input, as it begins: the line stays what it is, and
-   * its level is told, now and at each change.
+   * its level is reported, now and at each change.
    */
   listen(): void {
     this.#isListening = true;

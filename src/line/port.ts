@@ -100,7 +100,7 @@ export interface LinePort {
    * operation before that is reported done.
    */
   readonly direction: Direction;
-  /** Says who is told of completions and edges, and under which lineNumber. */
+  /** Sets the receiver of completions and edges, and its lineNumber. */
   attach(listener: LineListener, lineNumber: number): void;
   /**
    * Starts an operation. Never throws.

@@ -108,7 +108,7 @@ export class Undo {
     try {
       step?.();
     } catch {
-      // The reason for undoing is what its user is told.
+      // The reason for undoing is reported to its user.
     }
     return step !== undefined;
   }

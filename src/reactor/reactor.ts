@@ -43,7 +43,7 @@ const FAILURES_MS = 10_000;
 
 /** Options of a reactor. */
 interface ReactorOptions {
-  /** Told of an exception that escaped a handler; the loop goes on. */
+  /** Called for an exception that escaped a handler; the loop goes on. */
   onError: (error: unknown) => void;
   /** Monotonic milliseconds; tests bring their own clock. */
   now?: () => number;

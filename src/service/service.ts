@@ -105,7 +105,7 @@ interface ServiceOptions {
   manager?: GivenManager;
   /**
    * Called before the process ends for the next one, if that need not wait for
-   * the end: nothing is served any more, or said but for what no reader took.
+   * the end: nothing is served or written any more but for what no reader took.
    */
   handedOver?: () => void;
   /** True if the same code runs again soon: its pages stay in memory. */

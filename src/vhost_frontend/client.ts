@@ -204,7 +204,7 @@ export class Client implements Disposable {
     return state.value;
   }
 
-  /** SET_VRING_KICK; without an fd the ring is told to poll. */
+  /** SET_VRING_KICK; without an fd the ring is to be polled. */
   setVringKick(index: number, fd?: number): void {
     this.#tellVringFd(Request.SET_VRING_KICK, index, fd);
   }
@@ -389,7 +389,7 @@ export class Client implements Disposable {
   }
 
   /**
-   * Sends a message as told, however wrong it is.
+   * Sends a message unchecked, however wrong it is.
    *
    * @param request The code in the header.
    * @param payload What follows the header, whatever size it claims.

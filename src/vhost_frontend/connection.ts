@@ -142,10 +142,10 @@ export class Connection implements Disposable {
    *
    * **Blocking**: until it is whole, or the limit.
    *
-   * @param awaited What for, to be said when it does not come.
+   * @param awaited Name of what is awaited, for the error.
    * @throws {ConnectionError} If the backend hangs up first.
    * @throws {WaitTimeoutError} If it does not come.
-   * @throws {RuleViolation} If what comes is no vhost-user message.
+   * @throws {RuleViolation} If what comes is not a vhost-user message.
    */
   receive(awaited: string): Reply {
     const deadline = performance.now() + this.timeoutMs;

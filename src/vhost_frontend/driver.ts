@@ -70,7 +70,7 @@ export class GpioDriver {
    * Reads the device's configuration and, where the rings do not run yet,
    * starts them.
    *
-   * @throws {RuleViolation} If it is no virtio-gpio device, or a wrong one.
+   * @throws {RuleViolation} If it is not a valid virtio-gpio device.
    */
   static attach(frontend: Frontend): GpioDriver {
     return new GpioDriver(frontend);

@@ -156,7 +156,7 @@ export class DriverRing {
   /**
    * Lays a ring out in guest memory.
    *
-   * @throws {RangeError} If `size` is no power of two up to 32768, or memory
+   * @throws {RangeError} If `size` is not a power of two up to 32768, or memory
    * is full.
    */
   static create(options: DriverRingOptions): DriverRing {
@@ -276,7 +276,7 @@ export class DriverRing {
 
   /**
    * Takes the next used entry into `usedHead` and `usedLength`. Only after
-   * {@linkcode usedCount} said that there is one.
+   * {@linkcode usedCount} reported one.
    */
   takeUsed(): void {
     const at = (this.#nextUsed & this.#mask) << 1;

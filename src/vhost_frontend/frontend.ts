@@ -4,7 +4,7 @@
  * It shares no code with the backend but constants and layouts, says things in
  * the order of any known frontend, and, through {@linkcode Frontend.client},
  * {@linkcode Frontend.rings} and {@linkcode Frontend.memory}, anything wrong
- * that a test wants said.
+ * that a test sends.
  *
  * @module
  */
@@ -238,7 +238,7 @@ export class Frontend implements Disposable {
     this.stop();
   }
 
-  /** Hangs up, as a VMM that crashes: nothing is said. */
+  /** Hangs up without a message, as a VMM that crashes. */
   disconnect(): void {
     this.#queues.watchSocket(undefined);
     this.#client[Symbol.dispose]();

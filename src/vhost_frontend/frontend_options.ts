@@ -17,14 +17,14 @@ export interface FrontendOptions {
   readonly protocolFeatures?: bigint;
   /** Which messages to have acknowledged, instead of the order's habit. */
   readonly acknowledge?: AckHabit;
-  /** Entries of each ring; 256 unless told. */
+  /** Entries of each ring; 256 by default. */
   readonly queueSize?: number;
-  /** Rings to set up: unless told 2 with VIRTIO_GPIO_F_IRQ, otherwise 1. */
+  /** Rings to set up: by default 2 with VIRTIO_GPIO_F_IRQ, otherwise 1. */
   readonly queueCount?: number;
   /** Guest memory. */
   readonly regions?: readonly RegionPlan[];
-  /** Which region each ring lies in; the first unless told. */
+  /** Which region each ring lies in; the first by default. */
   readonly ringRegions?: readonly number[];
-  /** Limit for each wait. 2000 unless told. **Units**: milliseconds. */
+  /** Limit for each wait. 2000 by default. **Units**: milliseconds. */
   readonly timeoutMs?: number;
 }

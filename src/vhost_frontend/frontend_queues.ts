@@ -31,7 +31,7 @@ interface QueueSettings {
   readonly size: number;
   /** True if VIRTIO_F_EVENT_IDX is in force. */
   readonly eventIndex: boolean;
-  /** Region in which each ring lies; the first unless told. */
+  /** Region in which each ring lies; the first by default. */
   readonly regions: readonly number[];
 }
 

@@ -17,7 +17,7 @@ export interface RegionPlan {
   /**
    * The address that the frontend claims to have the region at. Only numbers
    * to the backend: it must translate ring addresses by them and may never
-   * use them as pointers. Differs from the guest address unless told.
+   * use them as pointers. Differs from the guest address by default.
    */
   readonly userAddress?: number;
   /** Offset of the region in its memfd; a multiple of the page size. */

@@ -88,7 +88,7 @@ export class RequestQueue {
   readonly #busy: Uint8Array;
   /** Length of the slot's response where it is not the usual two bytes. */
   readonly #longBytes: Uint32Array;
-  /** Bytes that the device said it wrote. */
+  /** Bytes that the device reported as written. */
   readonly #written: Uint32Array;
   /** When the slot was submitted: the number of its request. */
   readonly #ticket: Float64Array;
@@ -237,7 +237,7 @@ export class RequestQueue {
     return this.#responses[slot]! >> 8;
   }
 
-  /** Bytes that the device said it wrote into a slot's answer. */
+  /** Bytes that the device reported as written into a slot's answer. */
   answerLength(slot: number): number {
     return this.#written[slot]!;
   }

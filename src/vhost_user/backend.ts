@@ -32,7 +32,7 @@ interface VhostUserBackendOptions {
   readonly endpoint: PeerEndpoint;
   /** Name of the device, for people. */
   readonly name: string;
-  /** Told what happens. */
+  /** Callbacks for events. */
   readonly events: BackendEvents;
   /** Time for which a stopped driver counts as paused. Default: 3 s. */
   readonly pausedFor?: PausedFor | undefined;

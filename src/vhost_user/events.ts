@@ -5,7 +5,7 @@
  */
 import type { ProtocolError } from "../peer/protocol_error.ts";
 
-/** Told of the turns in a backend's life. None of these may throw. */
+/** Callbacks for the events of a backend. None of these may throw. */
 export interface BackendEvents {
   /** A frontend is connected. */
   connected(): void;

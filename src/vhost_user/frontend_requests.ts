@@ -91,7 +91,7 @@ export class FrontendRequests implements Disposable {
     this.#host = host;
   }
 
-  /** True once the frontend has said SET_OWNER. */
+  /** True once the frontend has sent SET_OWNER. */
   get isOwned(): boolean {
     return this.#isOwned;
   }
@@ -139,10 +139,10 @@ export class FrontendRequests implements Disposable {
   }
 
   /**
-   * Tells the driver that the configuration space has changed, if the frontend
+   * Notifies the driver that the configuration space has changed, if the frontend
    * gave us a channel for that and the device is not suspended.
    *
-   * @returns Whether it was told.
+   * @returns True if it was notified.
    */
   configChanged(): boolean {
     const channel = this.#backendChannel;
@@ -354,7 +354,7 @@ export class FrontendRequests implements Disposable {
    * whenever all rings were stopped, for a VM that is merely paused: guests would
    * lose their armed interrupts at every `stop`. So where no ring is started any
    * more the next start decides, by where it begins; or RESET_DEVICE, which is
-   * only ever said in earnest.
+   * never sent without need.
    */
   #setStatus(status: bigint): undefined {
     this.#status = status & 0xffn;

@@ -1,5 +1,5 @@
 /**
- * A session's guest, as its service hears of it: it starts, stops, is paused
+ * A session's guest, as reported to its service: it starts, stops, is paused
  * for some time, and is gone.
  *
  * @module
@@ -14,7 +14,7 @@ import type { RingSet } from "./rings/ring_set.ts";
 /** Options of a {@linkcode GuestPresence}. */
 interface GuestPresenceOptions {
   readonly loop: EventLoop;
-  /** Told of `started`, `stopped` and `gone`. */
+  /** Notified of `started`, `stopped` and `gone`. */
   readonly events: Pick<BackendEvents, "started" | "stopped" | "gone">;
   /** Time for which a stopped driver counts as paused, as it is by then. */
   readonly pausedFor: () => PausedFor;
@@ -74,7 +74,7 @@ export class GuestPresence implements Disposable {
     } else this.awaitReturn();
   }
 
-  /** A guest whose rings have stopped is paused, or gone: time tells. */
+  /** A guest whose rings have stopped is paused, or gone after a while. */
   awaitReturn(): void {
     const rings = this.#rings();
     if (this.#isOver || rings.isAnyActive || !rings.isPaused) return;

@@ -12,7 +12,7 @@ import type { EventLoop, Timer } from "../reactor/event_loop.ts";
 /** Time between two looks at the evidence. **Units**: milliseconds. */
 const LOOK_EVERY_MS = 100;
 
-/** Time for which a stopped driver counts as paused, if nothing else is said. */
+/** Time for which a stopped driver counts as paused, by default. */
 export const DEFAULT_PAUSED_FOR_MS = 3000;
 
 /** Time for which a stopped driver counts as paused, or for ever. **Units**: ms. */

@@ -9,7 +9,7 @@
  *   that never comes would hang with all of its guest.
  * - It cannot be done (a ring that is not there, overlapping memory): a failure
  *   is acknowledged where the frontend wants one and the connection goes on,
- *   otherwise it ends, since the frontend would believe that it was done.
+ *   otherwise it ends, since the frontend would take it as done.
  * - Its number is unknown: a failure is acknowledged where one is wanted;
  *   otherwise it is ignored, since newer frontends may report things that older
  *   back ends need not know.
@@ -82,7 +82,7 @@ interface SessionOptions {
   readonly descriptors: { readonly most: number; readonly ofLimit: number };
   /** Pages that may be allocated because of the aggregator's frontends. */
   readonly pages: PageBudget;
-  /** Told of `started`, `stopped`, `gone` and `fault`. */
+  /** Notified of `started`, `stopped`, `gone` and `fault`. */
   readonly events: Pick<
     BackendEvents,
     "started" | "stopped" | "gone" | "fault"
@@ -100,7 +100,7 @@ interface SessionOptions {
   /** An earlier process's session, which goes on. **Ownership**: taken over. */
   readonly resumed?: ResumedSession | undefined;
   /**
-   * Told once that the session is over and all that it had is released.
+   * Called once the session is over and all that it had is released.
    *
    * @param hasDetained True if the frontend made the loop wait.
    */
@@ -253,12 +253,12 @@ export class Session implements Disposable {
     return this.#requests.configChanged();
   }
 
-  /** True while the frontend has neither said SET_OWNER nor started a ring. */
+  /** True while the frontend has neither sent SET_OWNER nor started a ring. */
   get isIdle(): boolean {
     return !this.#requests.isOwned && !this.#rings.isAnyStarted;
   }
 
-  /** Ends the session; `onEnd` is told `reason`. Does nothing the second time. */
+  /** Ends the session; `onEnd` gets `reason`. Idempotent. */
   end(reason: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -336,7 +336,7 @@ export class Session implements Disposable {
     this.#watch.update(isPartial ? EPOLLIN | EPOLLET : EPOLLIN);
   }
 
-  /** The message is served: it is kept before the frontend is told so. */
+  /** The message is served: its effect is stored before the reply. */
   #served(request: number): void {
     if (!this.#isOver) {
       const parts = { requests: this.#requests, rings: this.#rings };
@@ -409,7 +409,7 @@ export class Session implements Disposable {
    * that is fine; what came before it stays. QEMU says it again on the same
    * connection when a device is added where another was removed: nothing of that
    * one is left then, but for the protocol features and the channel, which it
-   * has said anew before.
+   * has set again before.
    */
   #renew(): void {
     const wasPaused = this.#rings.isPaused || this.#rings.isAnyActive;

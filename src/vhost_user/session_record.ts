@@ -5,7 +5,7 @@
  * holds and what the guest made of its lines is in the session's state memory.
  *
  * It is written by this program, possibly by another version of it, and what it
- * says is checked as if a frontend had said it.
+ * says is checked as if it came from a frontend.
  *
  * @module
  */

@@ -32,7 +32,7 @@ export interface VirtioDevice {
    */
   readonly stateBytes: number;
   /**
-   * Tells the device from others that a driver may know instead: by its
+   * Distinguishes the device from others that a driver may know instead: by its
    * configuration, and by what each of its parts is called.
    */
   readonly identity: string;
@@ -46,7 +46,7 @@ export interface VirtioDevice {
    * after each reset.
    *
    * @param isNew Whether its rings are as a driver begins them, or are not
-   * those of the guest that the in-flight log tells of. It is no guest that was
+   * those of the guest of the in-flight log. It is not a guest that was
    * served before and never noticed.
    */
   guestBegins?(isNew: boolean): void;
@@ -85,10 +85,10 @@ export interface VirtioDevice {
   processQueue(index: number, budget: number, pace?: Pace): boolean;
   /**
    * Keeps what a driver says once and never again in `memory`, from now on and
-   * with each change, until told otherwise: with it, and with the transport's
+   * with each change, until replaced: with it, and with the transport's
    * log of what is in flight, a guest that never noticed goes on with the next
    * session, or with the next process. Called after `setFeatures` and before
-   * the first queue starts; the memory may be anybody's scribbling and is
+   * the first queue starts; the memory may have any content and is
    * checked.
    *
    * The lender of the memory takes it back (`undefined`) *before* the `reset`
@@ -97,7 +97,7 @@ export interface VirtioDevice {
    *
    * @param memory `stateBytes` of it or more, aligned to 8; `undefined` for
    * none.
-   * @param isSameGuest Whether the guest that `memory` tells of is the one that
+   * @param isSameGuest True if the guest in `memory` is the one that
    * is served now: then what it says is restored, as far as that is harmless.
    * Otherwise the present state is written over it.
    */

@@ -36,7 +36,7 @@ export interface LaneConnection {
 }
 
 /**
- * The lines of one lane; hears for all of them while any is open.
+ * The lines of one lane; receives for all of them while any is open.
  *
  * **Ownership**: owns its mapping of the shared memory, until it is complete
  * and the last line is closed.
@@ -109,7 +109,7 @@ export class LaneEndpoint {
   #letGo(slots: readonly LaneSlot[], how: number): void {
     const { memory, wakeFd } = this.#connection;
     const isOver = this.#isComplete && this.#lines.size === 0;
-    // Before the lane hears of it: its fds are closed after its last line.
+    // Before the lane is notified: its fds are closed after its last line.
     if (isOver) this.#watch[Symbol.dispose]();
     for (const slot of slots) slot.set("closing", how);
     if (slots.length > 0) signalFd(wakeFd);
@@ -224,7 +224,7 @@ class LaneSource implements LineSource {
     if (fell) this.#merged += (falls - this.#falls - 1) >>> 0;
     this.#rises = rises;
     this.#falls = falls;
-    // The device latches one edge at most, so one of each kind tells it all.
+    // The device latches one edge at most, so one of each kind suffices.
     if (last === 1 ? fell : rose) this.#listener?.edge(1 - last);
     if (last === 1 ? rose : fell) this.#listener?.edge(last);
     if (slot.get("state") === SlotState.Answered) {

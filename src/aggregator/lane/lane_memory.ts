@@ -71,7 +71,7 @@ export const SlotUse = {
 /** Ways in which the asking side wants a line closed. */
 export const LaneClosing = {
   No: 0,
-  /** Its rules are in force, or it was told that they are not. */
+  /** Its rules are in force, or it was notified that they are not. */
   Served: 1,
   /** The asking side never had it: the lane has to see to its rules. */
   Unused: 2,

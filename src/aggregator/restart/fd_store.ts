@@ -28,7 +28,7 @@ export interface FdStore {
   keep(name: string, fd: number): void;
   /** Keeps what has this name no longer. */
   drop(name: string): void;
-  /** Says why something that was kept is of no use. */
+  /** Reports why a stored item cannot be used. */
   report(problem: string): void;
 }
 

@@ -64,7 +64,7 @@ export class InterlockedSource extends WrappingSource {
 
   /**
    * Stands before `source`; messages call it `title` (`plc0.FORWARD`), and
-   * `refused` hears why an operation was.
+   * `refused` gets the reason of a refusal.
    */
   constructor(
     title: string,

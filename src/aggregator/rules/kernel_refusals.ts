@@ -1,6 +1,6 @@
 /**
  * Operations of a guest that the kernel refused: which of them are reported,
- * and what is said about them.
+ * and their messages.
  *
  * @module
  */

@@ -88,7 +88,7 @@ export class PendingRule implements Disposable {
     this.#attempts++;
     if (isRetried) this.#backoff.retryLater();
     else this.#backoff.cancel();
-    // Two reasons in turns are no news either.
+    // Two alternating reasons are reported once, too.
     if (!isFirst && now < this.#nextReportMs) return false;
     this.#nextReportMs = now + this.#reportMs;
     this.#reportMs = Math.min(2 * this.#reportMs, REPORT_RARELY_MS);

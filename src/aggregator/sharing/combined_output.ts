@@ -194,7 +194,7 @@ export class CombinedOutput extends SharedSource {
       this.#holds();
     } else {
       this.#isUnsure = true;
-      // The user is told, if one asked. A chip that is away is driven when it
+      // The user is notified, if one asked. A chip that is away is driven when it
       // is back.
       if (this.source.isAbsent !== true) this.#retries.retryLater();
     }
@@ -237,7 +237,7 @@ export class CombinedOutput extends SharedSource {
 
   /** A user goes, and its vote with it. */
   close(tap: CombinedUser): void {
-    // The last one's own rule has said what it is to be.
+    // The last one's own rule decides its state.
     if (!this.#taps.includes(tap)) return;
     if (this.#taps.length === 1) this.takenOver();
     this.force(tap, undefined);
@@ -273,7 +273,7 @@ export class CombinedOutput extends SharedSource {
 
   #combined(): number {
     if (this.#forced !== undefined) return this.#forced;
-    // An "or" is decided by the first 1, an "and" by the first that is none.
+    // An "or" is decided by the first 1, an "and" by the first 0.
     for (const { vote } of this.#taps) {
       if (this.#decides(vote)) return this.#isAnd ? 0 : 1;
     }

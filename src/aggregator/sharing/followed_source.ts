@@ -12,8 +12,8 @@ import { WrappingSource } from "../wrapping_source.ts";
 import { type SharedUser, SourceTurns } from "./source_turns.ts";
 
 /**
- * Stands before the source of a line that others follow, and tells them of its
- * changes, whatever its own guest wants to hear of.
+ * Wraps the source of a line that others follow, and notifies them of its
+ * changes, whatever its own guest has enabled.
  */
 export class FollowedSource extends WrappingSource implements SharedUser {
   /** Operations of the line's own guest, and edges for the followers. */
@@ -28,11 +28,11 @@ export class FollowedSource extends WrappingSource implements SharedUser {
   /** Request of the line's own guest, present or last. */
   #operation: SourceOperation = SourceOperation.GetValue;
   #argument = 0;
-  /** Has the source report what the followers want to hear of. */
+  /** Has the source report what the followers need. */
   readonly #forFollowers: SharedUser = {
     start: () => this.#startEdges(),
     finish: (result) => {
-      // A line that followers do not hear of would look as if it never moved.
+      // A line without reports to followers would look as if it never moved.
       if (result === FAILED) this.#retry.retryLater();
       else this.#retry[Symbol.dispose]();
       return this.#finishEdges(result);
@@ -81,7 +81,7 @@ export class FollowedSource extends WrappingSource implements SharedUser {
     return !this.#isReleased && this.direction === Direction.Output;
   }
 
-  /** Tells `follower` of changes until the result is disposed. */
+  /** Notifies `follower` of changes until the result is disposed. */
   follow(follower: Follower): Disposable {
     this.#followers.add(follower);
     this.#syncEdges();
@@ -197,7 +197,7 @@ export class FollowedSource extends WrappingSource implements SharedUser {
   }
 
   /**
-   * Followers hear of an input's edges; an output's changes are ours to see.
+   * Followers get an input's edges; an output's changes are ours to see.
    */
   #syncEdges(): void {
     const isInput = this.direction === Direction.Input && !this.#isReleased;

@@ -5,22 +5,22 @@
  */
 import type { EventLoop } from "../../reactor/event_loop.ts";
 
-/** Followers that are told at a time; more wait for later turns. */
-const TOLD_AT_ONCE = 256;
+/** Followers that are notified at a time; more wait for later turns. */
+const NOTIFIED_AT_ONCE = 256;
 
 /** A line that follows another one. */
 export interface Follower {
   /**
    * The followed line's direction or value may have changed.
    *
-   * @param edge The value after an edge, if one told of it.
+   * @param edge The value after an edge, if it was reported by one.
    */
   followedChanged(edge?: number): void;
 }
 
 /**
- * Followers of one line. Up to {@linkcode TOLD_AT_ONCE} are told of each change
- * at once. More would hold up every other guest: the rest is told in later
+ * Followers of one line. Up to {@linkcode NOTIFIED_AT_ONCE} are notified of each change
+ * at once. More would hold up every other guest: the rest is notified in later
  * turns, and of the line as it is by then, so that changes in quick succession
  * are one change to those. None sees an older state after a newer one.
  */
@@ -28,14 +28,14 @@ export class Followers {
   readonly #loop: EventLoop;
   /** Another list when one comes or goes: a pass through it goes on. */
   #all: readonly Follower[] = [];
-  /** The one that is told next. */
+  /** The one that is notified next. */
   #next = 0;
-  /** Number of those, from the next one on and around, that are not told yet. */
+  /** Number of those, from the next one on and around, not notified yet. */
   #left = 0;
   #edge: number | undefined;
   #willGoOn = false;
 
-  /** Makes an empty list; `loop` is where many followers are told. */
+  /** Makes an empty list; `loop` is where many followers are notified. */
   constructor(loop: EventLoop) {
     this.#loop = loop;
   }
@@ -48,7 +48,7 @@ export class Followers {
   /** Adds a follower. */
   add(follower: Follower): void {
     this.#all = [...this.#all, follower];
-    // It may come between those that are not told yet.
+    // It may come between those that are not notified yet.
     if (this.#left > 0) this.#left++;
   }
 
@@ -62,14 +62,14 @@ export class Followers {
     return true;
   }
 
-  /** Tells the followers of a change. */
+  /** Notifies the followers of a change. */
   tell(edge?: number): void {
     this.#edge = edge;
     this.#left = this.#all.length;
     this.#tellSome();
   }
 
-  /** Tells nothing more. */
+  /** Stops all notifications. */
   stop(): void {
     this.#left = 0;
   }
@@ -77,8 +77,8 @@ export class Followers {
   #tellSome(): void {
     const all = this.#all;
     const edge = this.#edge;
-    const count = Math.min(this.#left, TOLD_AT_ONCE);
-    // First, since one that is told may change the line once more.
+    const count = Math.min(this.#left, NOTIFIED_AT_ONCE);
+    // First, since one that is notified may change the line once more.
     const from = this.#next < all.length ? this.#next : 0;
     this.#left -= count;
     this.#next = from + count < all.length

@@ -3,7 +3,7 @@
  * system sees): each user has interrupts of its own.
  *
  * Edges that came while a kept line was not served are for all users that were
- * there before: also for those that come again after they were told.
+ * there before: also for those that return after they were notified.
  *
  * @module
  */
@@ -181,7 +181,7 @@ class InputTap implements LineSource, SharedUser {
   edges: Edges = Edges.None;
   isReleased = false;
   listener: SourceListener | undefined;
-  /** Events that are told a moment later, and newer ones behind them. */
+  /** Events that are delivered a moment later, and newer ones behind them. */
   #backlog: number[] | undefined;
   readonly #shared: SharedInput;
   readonly #source: LineSource;
@@ -273,12 +273,12 @@ class InputTap implements LineSource, SharedUser {
       : result;
   }
 
-  /** Hears `events` before any newer one, once `caughtUp` is called. */
+  /** Delivers `events` before any newer one, once `caughtUp` is called. */
   catchUp(events: readonly number[]): void {
     this.#backlog = [...events];
   }
 
-  /** Tells what has waited. */
+  /** Delivers what has waited. */
   caughtUp(): void {
     const events = this.#backlog;
     this.#backlog = undefined;

@@ -14,7 +14,7 @@ export interface SharedUser {
   start(): number;
   /** Interprets the result; returns the user's own result. */
   finish(result: number): number;
-  /** Hears the user's own result, after it was told to wait. */
+  /** Receives the user's own result, after it had to wait. */
   tell(result: number): void;
 }
 
@@ -23,7 +23,7 @@ export class SourceTurns {
   readonly #waiting: SharedUser[] = [];
   #current: SharedUser | undefined;
 
-  /** Lets an operation end that began before; `tell` hears its result. */
+  /** Lets an operation end that began before; `tell` receives its result. */
   follow(tell: (result: number) => void): void {
     this.#current = { start: () => FAILED, finish: (result) => result, tell };
   }
@@ -42,7 +42,7 @@ export class SourceTurns {
     return PENDING;
   }
 
-  /** Tells the result of the source's operation, and starts the next ones. */
+  /** Delivers the result of the source's operation, and starts the next ones. */
   completed(result: number): void {
     const user = this.#current;
     this.#current = undefined;

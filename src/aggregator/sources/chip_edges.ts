@@ -1,5 +1,5 @@
 /**
- * The edges of a chip's line: heard from the kernel, in order, each once, and
+ * The edges of a chip's line: read from the kernel, in order, each once, and
  * those that were missed while it looked away.
  *
  * @module
@@ -86,8 +86,8 @@ export class ChipEdges implements Disposable {
   }
 
   /**
-   * Reports an edge that the kernel missed while it was told to look for others.
-   * Those that it did see come first, so that no edge is told twice.
+   * Reports an edge that the kernel missed while it watched for others.
+   * Those that it did see come first, so that no edge is reported twice.
    */
   lookAgain(): void {
     const request = this.#request;
@@ -116,7 +116,7 @@ export class ChipEdges implements Disposable {
   /**
    * Reports edges that came while no process served the line and lie in the
    * kernel's queue, before any guest can come and ask for newer ones. Newer
-   * edges are read once these were told.
+   * edges are read once these were reported.
    */
   hearKept(): void {
     const request = this.#request!;

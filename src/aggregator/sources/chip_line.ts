@@ -55,9 +55,9 @@ interface ChipLineOptions {
   loop: EventLoop;
   /** The time in which its edges are served; absent: that of no peer. */
   share?: TimeShare | undefined;
-  /** Tells when chips come and go. */
+  /** Reports when chips come and go. */
   presence: ChipPresence;
-  /** Keeps the request across a restart of this process, if anybody does. */
+  /** Keeps the request across a restart of this process, if there is a store. */
   store?: FdStore;
   /** Called with where the line is, each time that is somewhere else. */
   onLocated: (hostLine: LocatedLine | undefined) => void;

@@ -1,5 +1,5 @@
 /**
- * Chips that come and go: who is told when `/dev` changes.
+ * Chips that come and go: observers of changes in `/dev`.
  *
  * @module
  */
@@ -64,7 +64,7 @@ export class ChipPresence implements Disposable {
     this.#loop = loop;
   }
 
-  /** Tells a line of changes until the result is disposed. */
+  /** Notifies a line of changes until the result is disposed. */
   add(line: PresentLine): Disposable {
     this.#lines.add(line);
     if (this.#directory === undefined) this.#begin();
@@ -136,7 +136,7 @@ export class ChipPresence implements Disposable {
       this.#retryMs = FIRST_RETRY_MS;
       return;
     }
-    // A line that was told of its chip may have set the timer by now.
+    // A line that was notified of its chip may have set the timer by now.
     if (this.#timer === undefined) this.#scanIn(this.#retryMs);
     this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
   }

@@ -49,7 +49,7 @@ export function decodeFrame(bytes: Uint8Array, values: number): unknown {
   return JSON.parse(new TextDecoder().decode(bytes), reviver);
 }
 
-/** Returns the number of values, or more: texts are not told apart. */
+/** Returns the number of values, or more: texts are not distinguished. */
 function mostValues(bytes: Uint8Array): number {
   let count = 1;
   for (const byte of bytes) {

@@ -462,7 +462,7 @@ export class IsolatedAggregator {
     }
   }
 
-  /** Abandons a process that is of no use any more. */
+  /** Abandons a process that cannot be used any more. */
   #abandon(how: string): void {
     this.#child?.abandon(new Error(`The process of ${this.names} ${how}`));
   }

@@ -42,7 +42,7 @@ export async function endsItself(
   const from = performance.now();
   const end = child.call("shutdown", []);
   const answers = Promise.race([child.call("pending", []), end]);
-  // Who gives up does not hear of them.
+  // One that gives up does not get them.
   for (const late of [end, answers]) late.catch(() => {});
   try {
     return await settlesWithin(answers, AWAKE_MS) &&

@@ -15,7 +15,7 @@ export function withoutInitial(
   };
 }
 
-/** Its lines and their rules, of no use to any guest. */
+/** Its lines and their rules, useless to any guest. */
 export function withoutExposure({
   vhostUser: _vhostUser,
   qemuPins: _pins,

@@ -37,7 +37,7 @@ export function storeNeeds(
 }
 
 /**
- * Returns what is to be told of PCI cards where no manager keeps their sessions;
+ * Returns the notice about PCI cards where no manager keeps their sessions;
  * undefined if there is none. QEMU connects to a card once.
  */
 export function unkeptCards(
@@ -61,7 +61,7 @@ export class StoreRoom {
   readonly #needs = new Map<string, number>();
   #isReported = false;
 
-  /** Has room for `limit` descriptors; `report` is told when that is too few. */
+  /** Has room for `limit` descriptors; `report` is called when that is too few. */
   constructor(limit: number, report: (problem: string) => void) {
     this.#limit = limit;
     this.#report = report;

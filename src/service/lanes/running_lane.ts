@@ -37,7 +37,7 @@ export interface LaneEvents {
   lost(owners: readonly string[], text: string): void;
   /** A line threw, and the others are served on. */
   fault(text: string): void;
-  /** An fd that an earlier process kept is of no use. */
+  /** An fd of an earlier process cannot be used. */
   problem(text: string): void;
 }
 
@@ -170,7 +170,7 @@ export class RunningLane {
     void this.#replace();
   }
 
-  /** Told once until another one serves the lines. */
+  /** Reported once until another one serves the lines. */
   #tellLoss(error: Error): void {
     if (this.#isTold) return;
     this.#isTold = true;

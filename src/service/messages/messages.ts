@@ -88,7 +88,7 @@ export type Command =
 /** Steps of a play; without anything only its state is returned. */
 export interface PlayCommand {
   steps?: {
-    /** Tells one play from another. */
+    /** Identifies the play. */
     id: string;
     /** Time 0 of the steps. **Units**: nanoseconds, monotonic. */
     from: number;

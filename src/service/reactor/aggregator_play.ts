@@ -20,7 +20,7 @@ export class AggregatorPlay implements Disposable {
   readonly #loop: EventLoop;
   readonly #aggregator: Aggregator;
   #player: Player | undefined;
-  /** Tells the present play from others. */
+  /** Identifies the present play. */
   #id: string | undefined;
   /** Time 0 of the present play. **Units**: nanoseconds, monotonic. */
   #from = 0;

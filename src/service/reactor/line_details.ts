@@ -15,7 +15,7 @@ import type {
 } from "../../config/specification.ts";
 import { Cause } from "../../edges/record.ts";
 
-/** Names of excluded lines that are told; interlocks can have thousands. */
+/** Names of excluded lines that are reported; interlocks can have thousands. */
 const MAX_INTERLOCKS = 32;
 const NS_PER_MS = 1e6;
 

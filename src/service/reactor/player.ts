@@ -15,7 +15,7 @@ import { type PinChange, pullPin } from "./pin_changes.ts";
 export const MAX_WAITING = 65_536;
 /** Steps for which there is room at the beginning. */
 const FIRST_ROOM = 1024;
-/** Steps of which the median is told. */
+/** Steps of which the median is reported. */
 const RECENT = 1024;
 const NS_PER_US = 1000;
 

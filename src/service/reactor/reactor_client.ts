@@ -213,7 +213,7 @@ export class ReactorClient implements Disposable {
       await this.#withdrawals.untilSafe({ name });
       await this.#letGo(name, false);
     } catch {
-      // The reason for taking it back is what the caller is told.
+      // The caller gets the reason for taking it back.
     }
   }
 
@@ -419,7 +419,7 @@ export class ReactorClient implements Disposable {
    * Ends everything that is served, in order.
    *
    * @param others What else has to be safe before the reactor ends: until then
-   * it can be told to help.
+   * it can be asked to help.
    * @throws {UnsafeLinesError} If a line is not in its declared state after 5
    * s; it is released as it is.
    */

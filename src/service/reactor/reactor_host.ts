@@ -144,7 +144,7 @@ export class ReactorHost implements Disposable {
         try {
           yield* endAll(added.toReversed());
         } catch {
-          // What kept them from being served is what the user is told.
+          // The user gets the reason why they could not be served.
         }
       }
     }

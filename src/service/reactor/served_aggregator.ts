@@ -1,6 +1,6 @@
 /**
  * One served aggregator: its lines with its exposure and its control socket,
- * and what is told of them.
+ * and their reports.
  *
  * @module
  */
@@ -189,7 +189,7 @@ export class ServedAggregator implements Disposable {
     }
   }
 
-  /** Tells which lines are recorded, before they have edges. */
+  /** Announces which lines are recorded, before they have edges. */
   *#tellRecorded(
     { lines, firstId, states, time }: RecordBegin,
     { recorded, unrecorded }: HostEvents,
@@ -271,7 +271,7 @@ export class ServedAggregator implements Disposable {
     }));
   }
 
-  /** Tells what was counted, in parts of an answer, for as long as `isWanted`. */
+  /** Returns what was counted, in parts of an answer, for as long as `isWanted`. */
   *count(isWanted: () => boolean = () => true): Generator<Answer, void> {
     yield { aggregators: [], counts: [this.#count()] };
     yield* this.#parts(isWanted, (first) => ({

@@ -27,7 +27,7 @@ const LAST_RETRY_MS = 30_000;
  * **Units**: ms.
  */
 const RELAY_RETRY_MS = 10;
-/** Age of a chip from which on the loss of its relay is no series. **Units**: ms. */
+/** Age of a chip from which on a lost relay is no longer a series. **Units**: ms. */
 const SERIES_MS = 5000;
 
 /** An aggregator whose chip is made, or to be made. */
@@ -45,7 +45,7 @@ interface ServedChip {
 interface UsbChipListener {
   /**
    * Its adapters are gone, or it cannot be made again; that is retried. Or it is
-   * removed, which programs that hold its lines are not told.
+   * removed, without a report to programs that hold its lines.
    */
   unplugged(name: string, detail: string): void;
   /** It is there again. */

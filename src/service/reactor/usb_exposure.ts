@@ -59,7 +59,7 @@ interface UsbExposureContext {
   readonly loop: EventLoop;
   /** Time of the guests in the loop, at all adapters. */
   readonly share: TimeShare;
-  /** Permissions of sockets that are made, if nothing else is said. */
+  /** Permissions of sockets that are made, by default. */
   readonly mode: number;
   /** Keeps sessions across a restart. */
   readonly store?: SessionStore | undefined;

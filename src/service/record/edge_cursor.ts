@@ -59,7 +59,7 @@ export class EdgeCursor {
   }
 
   /**
-   * Returns a reader that goes on where {@linkcode EdgeCursor.toString} said;
+   * Returns a reader that goes on where {@linkcode EdgeCursor.toString} left off;
    * undefined if the text is not one of those.
    */
   static of(text: string, store: EdgeStore): EdgeCursor | undefined {

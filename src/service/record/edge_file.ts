@@ -59,7 +59,7 @@ interface EdgeFileOptions {
   readonly path: string;
   /** Size limit of the file and the older one together. **Units**: bytes. */
   readonly limit: number;
-  /** Tells this boot of the machine from others; absent: unknown. */
+  /** Identifies this boot of the machine; absent: unknown. */
   readonly boot?: string;
   /** Receives messages about the file. */
   readonly tell: (text: string) => void;
@@ -78,7 +78,7 @@ export class EdgeFile {
   readonly #options: EdgeFileOptions;
   readonly #cursor: EdgeCursor;
   readonly #looks: { readonly look: number; readonly retry: number };
-  /** Tells this run of the service from others. */
+  /** Identifies this run of the service. */
   readonly #runId = crypto.randomUUID().slice(0, 8);
   /** Setting of the wall clock for entries that follow, and for the first. */
   #setting: bigint;
@@ -90,7 +90,7 @@ export class EdgeFile {
   /** States before the text that waits, of lines that it changes. */
   readonly #before = new Map<RecordedLine, LineState | "none">();
   #text = "";
-  /** Blocks that the text tells of. */
+  /** Blocks that the text has. */
   #marked: Mark[] = [];
   readonly #writtenBegun = new WeakSet<RecordedBlock>();
   readonly #writtenEnded = new WeakSet<RecordedBlock>();
@@ -139,7 +139,7 @@ export class EdgeFile {
     await settlesWithin(this.#over, limitMs);
   }
 
-  /** Tells this boot of the machine from others, in the file too. */
+  /** Identifies this boot of the machine, in the file too. */
   get boot(): string {
     return this.#options.boot ?? this.#runId;
   }
@@ -252,7 +252,7 @@ export class EdgeFile {
     }
   }
 
-  /** Lines that begin or end, and of which that is not told yet, by time. */
+  /** Lines that begin or end, and were not written yet, by time. */
   #marks(): Mark[] {
     const marks: Mark[] = [];
     for (const { blocks } of this.#store.sources) {
@@ -288,7 +288,7 @@ export class EdgeFile {
     }
   }
 
-  /** Edges are missing before these: tells what lines are at the first. */
+  /** Edges are missing before these: has the states of lines at the first. */
   #missed(lost: number, edges: readonly StoredEdge[]): void {
     this.#lost += lost;
     const { offset } = this.#store;

@@ -22,9 +22,9 @@ export interface WrittenEdges {
   readonly size: number;
   /** Number of the next edge by the serial number of a source. */
   readonly next: ReadonlyMap<number, number>;
-  /** True if the file tells of the begin of these lines. */
+  /** True if the file has the begin of these lines. */
   hasBegun(block: RecordedBlock): boolean;
-  /** True if the file tells of the end of these lines. */
+  /** True if the file has the end of these lines. */
   hasEnded(block: RecordedBlock): boolean;
 }
 
@@ -40,7 +40,7 @@ export interface EdgeSink {
    * Returns false if another process removed, moved or truncated the file, or if
    * another one could not be begun.
    *
-   * @throws {Error} If that cannot be told.
+   * @throws {Error} If that cannot be read.
    */
   isWhole(): Promise<boolean>;
   /**

@@ -118,7 +118,7 @@ export class EdgeSource {
     { aggregator, firstLine, firstId, names, states, time }: RecordedLines,
   ): void {
     if (!this.isToCome(firstId)) return;
-    // Their end is told with the time at which it came here.
+    // Their end is reported with the time at which it came here.
     for (const block of this.#blocks) {
       const isBefore = block.end !== undefined && block.end > time &&
         block.lines[0]?.aggregator === aggregator;

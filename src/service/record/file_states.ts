@@ -23,7 +23,7 @@ export interface FileLine {
   state: LineState;
 }
 
-/** Returns the state that an entry tells; what it does not say is as `before`. */
+/** Returns the state of an entry; what it does not have is as `before`. */
 export function packState(
   { value, direction, present, mark }: EdgeEntry,
   before: LineState | undefined,

@@ -266,7 +266,7 @@ class RecordPosition {
           : latest,
       );
     }
-    // Edges that came meanwhile are no part of it.
+    // Edges that came meanwhile are not part of it.
     yield* this.#scan(this.#end, reader.head, (id, bits) => {
       if (ids.delete(id)) states.set(id, stateBefore(bits));
     }, () => ids.size === 0);

@@ -1,5 +1,5 @@
 /**
- * Edges as the API tells of them.
+ * Edges as the API reports them.
  *
  * @module
  */

@@ -231,7 +231,7 @@ function clearAway(parent: OwnedFd, name: string): void {
 /**
  * Returns true if a process listens at `path`.
  *
- * @throws {OsError} ECONNREFUSED if none does (or the file is no socket),
+ * @throws {OsError} ECONNREFUSED if none does (or the file is not a socket),
  * ENOENT, EACCES, …
  */
 export function isServed(path: string): boolean {

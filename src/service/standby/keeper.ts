@@ -29,7 +29,7 @@ const STORE_LIMIT = 2048;
 const SPARE_REST_MS = 1000;
 /** Longest rest after a spare that could not be started. **Units**: ms. */
 const LONGEST_REST_MS = 60_000;
-/** Time in which a service ends that was told to restart. **Units**: ms. */
+/** Time in which a service ends that was asked to restart. **Units**: ms. */
 const HAND_OVER_LIMIT_MS = 10_000;
 /** Time in which a spare becomes warm. **Units**: ms. */
 const WARM_LIMIT_MS = 60_000;
@@ -197,13 +197,13 @@ export class Keeper implements Disposable {
     // Its lines get their safe state by a process that has them.
     if (this.#ending === "safe") process.end();
     const end = await Promise.race([process.ended, this.#handedOver(process)]);
-    // All that it said comes before what the next one says.
+    // All its messages come before those of the next one.
     this.#socket.drain();
     return end;
   }
 
   /**
-   * Waits until a service that was told to restart serves nothing any more: its
+   * Waits until a service that was asked to restart serves nothing any more: its
    * own end takes longer, and nothing waits for that.
    */
   async #handedOver(process: KeptProcess): Promise<ProcessEnd> {
@@ -219,7 +219,7 @@ export class Keeper implements Disposable {
     this.#isReady = false;
     if (this.#isClosed || this.#ending === "as is") return undefined;
     if (isRestart) {
-      // Told to end in the midst of it: the next one makes lines safe.
+      // Asked to end in the midst of it: the next one makes lines safe.
       if (this.#ending === "safe" && this.#kept.size === 0) return undefined;
     } else {
       if (this.#ending !== undefined || isSuccess(end)) return undefined;

@@ -1,5 +1,5 @@
 /**
- * The socket at which a keeper hears its service, as a service manager does.
+ * The socket at which a keeper serves its service, as a service manager does.
  *
  * @module
  */
@@ -54,7 +54,7 @@ export class KeeperSocket implements Disposable {
     void this.#run();
   }
 
-  /** Hears all that was said so far. */
+  /** Receives all messages so far. */
   drain(): void {
     if (!this.#isClosed) this.#read(MOST_LEFT);
   }

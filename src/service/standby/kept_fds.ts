@@ -65,7 +65,7 @@ export class KeptFds implements Disposable {
   }
 }
 
-/** Returns true for copies of one open file, as far as the kernel tells. */
+/** Returns true for copies of one open file, as far as the kernel shows. */
 function isSame(one: number, other: number): boolean {
   if (isSameOpenFile(one, other)) return true;
   const [a, b] = [fdStatus(one), fdStatus(other)];

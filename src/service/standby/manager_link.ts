@@ -23,7 +23,7 @@ export class ManagerLink implements Disposable {
   /** Set while the manager waits for the end of a reload. */
   #isReloading = false;
 
-  /** Connects; an unreachable manager counts as none, and is told. */
+  /** Connects; an unreachable manager counts as none, and is reported. */
   constructor(
     notifySocket: string | undefined,
     tell: (problem: string) => void,

@@ -1,6 +1,6 @@
 /**
  * Messages of a service to its keeper, which stands in for the service manager:
- * what they ask of the store, and what of them the manager is told.
+ * what they ask of the store, and which of them are passed to the manager.
  *
  * **Source**: sd_notify(3).
  *
@@ -16,7 +16,7 @@ const DEFAULT_NAME = "stored";
 const PRINTABLE = /^[ -9;-~]+$/;
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-/** Assignments that a manager is told as they are. */
+/** Assignments that are passed to a manager as they are. */
 const PASSED_ON = [
   /^STATUS=/,
   /^WATCHDOG=(1|trigger)$/,
@@ -35,7 +35,7 @@ export interface ManagerMessage {
   readonly isReady: boolean;
   /** True if the service has begun to end. */
   readonly isStopping: boolean;
-  /** The rest that a manager is told: no MAINPID, for example. */
+  /** The rest that is passed to a manager: no MAINPID, for example. */
   readonly passedOn: readonly string[];
 }
 

@@ -30,7 +30,7 @@ export type ToKeeper =
   /** The process can serve at once. */
   | { readonly kind: "warm" }
   /**
-   * The process serves nothing any more, has said all, and is about to end: for
+   * The process serves nothing, has sent all messages, and is about to end: for
    * a restart the next one need not wait for that.
    */
   | { readonly kind: "handed-over" };

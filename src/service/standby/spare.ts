@@ -14,9 +14,9 @@ import type { FromKeeper, ToKeeper } from "./messages.ts";
 export interface Standby extends Disposable {
   /** Its manager from now on, which is the keeper. **Ownership**: of its fds. */
   readonly manager: GivenManager;
-  /** Resolves when it is told to end, from the first moment on. */
+  /** Resolves when it is asked to end, from the first moment on. */
   readonly end: Promise<void>;
-  /** Tells the keeper that all is left to the next process. */
+  /** Reports to the keeper that all is left to the next process. */
   handedOver(): void;
 }
 

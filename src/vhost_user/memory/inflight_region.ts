@@ -209,7 +209,7 @@ export class InflightRegion implements Disposable {
     return this.#records[index] = atOnce(log.read());
   }
 
-  /** Forgets what the log of a ring said, which is about to change. */
+  /** Forgets what the log of a ring contained, which is about to change. */
   forgetRecord(index: number): void {
     this.#records[index] = undefined;
   }

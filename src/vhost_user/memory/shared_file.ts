@@ -76,7 +76,7 @@ export class SharedFile implements Disposable {
    *
    * The file must be that long now. A frontend can shrink it later, and a sparse
    * file cannot be filled in on a file system that is full: see
-   * {@linkcode SharedFile.fault}. Seals (F_SEAL_SHRINK) are no way out: no VMM
+   * {@linkcode SharedFile.fault}. Seals (F_SEAL_SHRINK) do not help: no VMM
    * seals guest memory, and they do not allocate pages.
    *
    * @returns The mapped piece, or the rule that the file breaks.

@@ -16,7 +16,7 @@ const LOOKS = 5;
 interface CheckedRings {
   /** True if a ring was started and there is no memory. */
   readonly lacksMemory: boolean;
-  /** Tells whether the driver's work is seen in the memory. */
+  /** Checks that the driver's work is seen in the memory. */
   judgeMemory(): "used" | "foreign" | "unknown";
 }
 

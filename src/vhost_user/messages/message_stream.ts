@@ -94,7 +94,7 @@ export class MessageStream implements Disposable {
    *
    * @returns The next whole message, `"waiting"` for more bytes, `"ended"` when
    * the frontend is gone, or the rule that the frontend broke: no message can
-   * be told from the next one after that.
+   * be distinguished from the next one after that.
    */
   read(): Message | NoMessage | ProtocolError {
     if (this.#filled === 0) {

@@ -100,7 +100,7 @@ export const REPLY_FLAGS = VERSION | REPLY_MASK;
 /** Virtio feature by which both sides agree to speak of protocol features. */
 export const VHOST_USER_F_PROTOCOL_FEATURES_MASK = 1n << 30n;
 
-/** Protocol feature bit 0: GET_QUEUE_NUM tells how many rings there are. */
+/** Protocol feature bit 0: GET_QUEUE_NUM returns the number of rings. */
 export const PROTOCOL_FEATURE_MQ_MASK = 1n << 0n;
 /** Protocol feature bit 3: the need-reply flag is honoured. */
 export const PROTOCOL_FEATURE_REPLY_ACK_MASK = 1n << 3n;

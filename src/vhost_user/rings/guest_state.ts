@@ -54,7 +54,7 @@ export class GuestState {
     this.#region = region;
   }
 
-  /** Tells the device the features before the next ring starts. */
+  /** Passes the features to the device before the next ring starts. */
   forgetFeatures(): void {
     this.#hasToldFeatures = false;
   }
@@ -63,7 +63,7 @@ export class GuestState {
    * Makes the device ready before a ring starts: the guest's own words come
    * after.
    *
-   * @param isSame Returns true if the region tells of this guest, which an
+   * @param isSame Returns true if the region is of this guest, which an
    * earlier session or process left without its noticing.
    * @returns True if a guest goes on that was given up.
    */

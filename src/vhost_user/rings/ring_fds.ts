@@ -92,7 +92,7 @@ export class RingFds implements Disposable {
     this.#serve();
   };
 
-  /** Tells the driver that entries were used. */
+  /** Notifies the driver of used entries. */
   readonly notify = (): void => {
     // Absent when the driver polls.
     if (this.#call !== undefined && !this.#call.signal()) {
@@ -100,7 +100,7 @@ export class RingFds implements Disposable {
     }
   };
 
-  /** Tells the frontend that the ring makes no sense. */
+  /** Notifies the frontend that the ring is invalid. */
   tellError(): void {
     if (this.#err?.signal() === false) this.#host.notifierWaited(this.#index);
   }

@@ -26,7 +26,7 @@ export interface RingSetParts {
   readonly named: NamedFds;
 }
 
-/** State of a set of rings that is no part's. */
+/** State of a set of rings that belongs to none of its parts. */
 type RingSetNumbers = Pick<
   RingSetRecord,
   "features" | "run" | "inflight"

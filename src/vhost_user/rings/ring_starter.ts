@@ -159,7 +159,7 @@ export class RingStarter {
     return this.startAll();
   }
 
-  /** Tells the device whose rings are about to run. */
+  /** Notifies the device whose rings are about to run. */
   #begin(kind: RingStart["kind"], memory: GuestMemory): void {
     const isNew = !this.#guest.isAbandoned &&
       (kind !== "first" ||
@@ -173,7 +173,7 @@ export class RingStarter {
   /**
    * Resets the device if a guest has used it; no ring may be active.
    *
-   * @param reason Told to the host; absent if the session ends.
+   * @param reason Reported to the host; absent if the session ends.
    * @param others Rings that are the next guest's already.
    */
   discardGuest(reason?: string, others: readonly Vring[] = []): void {

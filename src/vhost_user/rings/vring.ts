@@ -182,7 +182,7 @@ export class Vring implements Disposable {
   setCall(fd: OwnedFd | undefined): string | undefined {
     const fault = this.#fds.setCall(fd);
     if (fault !== undefined) return fault;
-    // The old one may have been told what the new one's owner waits for: an
+    // The old one may have received what the new one's owner waits for: an
     // interrupt too many costs a look at the ring, one too few hangs the guest.
     if (this.isActive) this.#fds.notify();
     return undefined;
@@ -271,7 +271,7 @@ export class Vring implements Disposable {
    * Gives the queue to the device, and serves what waits in it: a kick that came
    * before is not coming again.
    *
-   * @param start What {@linkcode Vring.prepare} said.
+   * @param start Result of {@linkcode Vring.prepare}.
    * @param region Where what is in flight is kept, if the frontend wants that.
    * @returns Why the ring cannot be started.
    */
@@ -353,7 +353,7 @@ export class Vring implements Disposable {
 
   /**
    * Takes the queue from the device and remembers where the ring stands: a
-   * pause is no reset. Does nothing to a ring that is not active.
+   * pause is not a reset. Does nothing to a ring that is not active.
    *
    * @param run Number of the device's run.
    */
@@ -419,7 +419,7 @@ export class Vring implements Disposable {
    * @param run Number of the device's run.
    */
   stop(run?: number): void {
-    // The kick first, so that nothing serves the ring once its base is told.
+    // The kick first, so that nothing serves the ring once its base is reported.
     this.#fds.endKick();
     this.pause(run);
   }

@@ -28,7 +28,7 @@ const NO_LINE = 0xffff;
 
 /** Receiver of the buffers that a driver queues. */
 export class EventQueue {
-  /** Receives a chain that is no buffer. */
+  /** Receives a chain that is not a buffer. */
   onRefused: ((fault: ChainFault) => void) | undefined;
   readonly #lines: readonly GpioLine[];
   readonly #buffers: EventBuffers;

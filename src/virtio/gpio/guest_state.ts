@@ -119,7 +119,7 @@ export class GuestState {
     this.#names = checksum(names);
   }
 
-  /** Tells the device from those with other lines. */
+  /** Distinguishes the device from those with other lines. */
   get identity(): string {
     return `gpio ${this.#lineCount} ${this.#names.toString(16)}`;
   }
@@ -197,7 +197,7 @@ export class GuestState {
   }
 }
 
-/** FNV-1a: tells lists of names apart, and is no protection. */
+/** FNV-1a: distinguishes lists of names; not a protection. */
 function checksum(names: Uint8Array): number {
   let hash = 0x811c_9dc5;
   for (const byte of names) hash = Math.imul(hash ^ byte, 0x0100_0193);

@@ -10,7 +10,7 @@
  * * A line's direction is the host's truth: that of the port. A line that the
  *   host made an output is an output for the guest too: it can be driven, and
  *   its interrupt cannot be enabled.
- * * SET_VALUE on a line that is no output is kept and used when it becomes one;
+ * * SET_VALUE on a line that is not an output is kept and used when it becomes one;
  *   the last level set stays known until SET_DIRECTION NONE.
  * * SET_DIRECTION OUT while the interrupt is enabled disables the interrupt, if
  *   the line becomes an output. The driver should have done so, but a guest
@@ -216,7 +216,7 @@ export class GpioLine {
       : this.#driven(result);
   }
 
-  /** SET_VALUE on a line that is no output. */
+  /** SET_VALUE on a line that is not an output. */
   #preset(value: number): number {
     this.#level = value;
     this.save();
@@ -335,7 +335,7 @@ export class GpioLine {
     this.#interrupt.returnBuffer();
   }
 
-  /** Everything the guest made of the line is gone; the port is not told. */
+  /** Discards all that the guest set; the port is not notified. */
   #discardState(): void {
     this.#toRestore = NO_STATE;
     this.#interrupt.forgetMissed();
@@ -348,7 +348,7 @@ export class GpioLine {
 
   /** Writes down what the guest made of the line, where that is kept. */
   save(): void {
-    // What could not be restored yet is still what the guest believes.
+    // State that could not be restored yet is still the guest's.
     if (this.#toRestore !== NO_STATE) return;
     const isOutput = this.#port.direction === Direction.Output;
     this.#state.store(

@@ -2,7 +2,7 @@
  * The interrupt of one line: the type that the guest set, an edge that is kept
  * while the interrupt is masked, and what gives the driver its buffer back.
  *
- * A level that cannot be read (the chip is gone) is no interrupt: the buffer
+ * A level that cannot be read (the chip is gone) raises no interrupt: the buffer
  * stays held, since giving it back would make Linux send it again at once.
  *
  * **Source**: virtio 1.3, section 5.18.6 "Device Operation".

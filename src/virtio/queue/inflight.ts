@@ -201,7 +201,7 @@ export class InflightLog {
     const published = (usedIndex - words[AT_USED_INDEX]!) & 0xffff;
     if (published !== 0) {
       let head = words[AT_LAST_BATCH_HEAD]!;
-      // More than the ring holds is no batch of ours; the walk ends anyhow.
+      // More than the ring holds is not a batch of ours; the walk ends anyhow.
       const batch = Math.min(published, this.#size);
       for (let i = 0; i < batch && head < this.#size; i++) {
         Atomics.store(this.#bytes, AT_INFLIGHT + head * STATE_SIZE, 0);

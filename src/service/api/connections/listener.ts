@@ -1,5 +1,5 @@
 /**
- * The control API's connections: accepted here, so that the kernel tells who
+ * The control API's connections: accepted here, so that the kernel shows who
  * is there and Deno needs no network permission; spoken to by `node:http`.
  *
  * Loaded only when a service is given a control API.
@@ -222,7 +222,7 @@ export class ApiListener implements Disposable {
   #arrive(fd: OwnedFd): void {
     let peer: Peer;
     try {
-      // One that came before the listener was told to refuse them.
+      // One that came before the listener began to refuse them.
       refuseDescriptors(fd.fd);
       limitSendBuffer(fd.fd, SEND_BUFFER_BYTES);
       peer = peerCredentials(fd.fd);
@@ -296,7 +296,7 @@ export class ApiListener implements Disposable {
     if (connection === undefined) return void socket.destroy();
     const { unanswered: [first], wasServed, peer } = connection;
     if (socket.isEventStream && first !== undefined) {
-      // As much as it may still read: a comment is no event.
+      // As much as it may still read: a comment is not an event.
       this.#closeSoon(socket, () => first.response.end(CLOSED_COMMENT));
     } else if (first === undefined && !wasServed) {
       this.#refuse(socket, peer.uid);
@@ -307,7 +307,7 @@ export class ApiListener implements Disposable {
     this.#closeSoon(socket, () => socket.end(noSlot(uid)));
   }
 
-  /** Ends a connection soon; only so many may still hear why. */
+  /** Ends a connection soon; only so many may still get the reason. */
   #closeSoon(socket: PacedConnection, say: () => void): void {
     if (this.#closing >= MAX_CLOSING) return void socket.destroy();
     this.#closing++;

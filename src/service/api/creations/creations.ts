@@ -293,7 +293,7 @@ export class Creations {
 
   async #removal(name: string, reason: string, isForced = false) {
     const making = this.#making.get(name);
-    // What is being made is removed once it is, with what its maker is told.
+    // What is being made is removed once it is, with the answer to its maker.
     const removal = making === undefined
       ? this.#remove(name, reason, isForced)
       : making.then(() => this.#remove(name, reason, isForced));
@@ -335,7 +335,7 @@ export class Creations {
     await Promise.allSettled(names.map((name) => this.#removal(name, reason)));
   }
 
-  /** The service ends, and all that it serves with it: the makers hear of it. */
+  /** The service ends, and all that it serves with it: the makers are notified. */
   async close(reason: string): Promise<void> {
     await this.#beginToClose();
     for (const [name, { lease, endWait }] of this.#entries) {

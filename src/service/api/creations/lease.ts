@@ -32,7 +32,7 @@ export class Lease {
       this.#gone();
     };
     // A client that shuts its side down gives its lease up, as one does that is
-    // gone: the kernel tells of both in the same way.
+    // gone: the kernel reports both in the same way.
     socket.on("end", gone);
     socket.on("close", gone);
     response.on("close", gone);
@@ -66,7 +66,7 @@ export class Lease {
   /** Reports to the client why its aggregator was ended. */
   end(reason: string): void {
     this.#onGone = undefined;
-    // One that only stopped speaking still hears how it ended.
+    // One that only shut its write side still gets the end.
     if (this.#response.destroyed || this.#response.writableEnded) return;
     this.#say({ ended: reason });
     this.#response.end();

@@ -2,7 +2,7 @@
  * A client's proof that a lease is its own, for the process after a restart,
  * which has none of its connections.
  *
- * The client has the token. The service forgets it once it is told, and keeps its
+ * The client has the token. The service forgets it once it is sent, and keeps its
  * digest only.
  *
  * @module

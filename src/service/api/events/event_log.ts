@@ -27,7 +27,7 @@ export interface EventPosition {
 
 /** The last events of one run of a service. */
 export class EventLog<Event> {
-  /** Tells this run from others: a number means nothing in another one. */
+  /** Identifies this run: a number means nothing in another one. */
   readonly #run = crypto.randomUUID().slice(0, 8);
   readonly #events: LoggedEvent<Event>[] = [];
   #bytes = 0;

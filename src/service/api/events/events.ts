@@ -171,7 +171,7 @@ export class EventHub implements Disposable {
       }
     }
     if (since !== undefined && since.lost > 0) this.#lose(listener, since.lost);
-    // One that is gone has said all, and nothing else tells before an event does.
+    // A closed one is done; nothing else shows that before an event does.
     const end = () => {
       this.#remove(listener);
       response.end();
@@ -180,7 +180,7 @@ export class EventHub implements Disposable {
     else socket.once("end", end);
   }
 
-  /** Tells everybody whom it concerns. */
+  /** Notifies all listeners that it concerns. */
   publish(happened: ApiEvent): void {
     const event = { time: Date.now(), ...happened };
     // A snapshot says what lines are.
@@ -229,7 +229,7 @@ export class EventHub implements Disposable {
     return this.#feeds?.idLine(response) ?? `id: ${this.#log.id()}\n`;
   }
 
-  /** Tells proxies, and listeners that have gone, that the stream is alive. */
+  /** Shows proxies, and listeners that have gone, that the stream is alive. */
   #comment(): void {
     for (const { response } of this.#listeners) {
       if (response.writableLength === 0) response.write(COMMENT);

@@ -184,7 +184,7 @@ export class AuditLog {
     const second = this.#second();
     for (const [uid, refusals] of this.#byUser) {
       if (refusals.second === second) continue;
-      // What was not written of him is told with the next of all the others.
+      // What was not written of this user is reported with the next of all others.
       this.#others.leftOut += refusals.leftOut;
       this.#byUser.delete(uid);
     }

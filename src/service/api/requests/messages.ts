@@ -96,7 +96,7 @@ export function errorMessage(error: unknown): string {
 /**
  * Returns the value of a JSON text.
  *
- * @throws {HttpError} If it is none, nested too deep, or has a key twice.
+ * @throws {HttpError} If it is invalid, nested too deep, or has a key twice.
  */
 export function parseJson(body: Uint8Array): unknown {
   const text = decode(body);

@@ -127,7 +127,7 @@ export function checkConditions(
 
 /**
  * Refuses a change that a web page asks for: a browser on the other end of a
- * forwarded socket sends what any page tells it to, and names that page.
+ * forwarded socket sends what any page requests, and names that page.
  *
  * @throws {HttpError} With status 403.
  */

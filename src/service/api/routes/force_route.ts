@@ -134,7 +134,7 @@ export class ForceRoute {
     this.#over(force, detail);
   }
 
-  /** A force is over; its client is told once it knows that there is one. */
+  /** A force is over; its client is notified once it knows that there is one. */
   #over(id: string, reason: string): void {
     const held = this.#held.get(id);
     if (held === undefined) return;
@@ -142,7 +142,7 @@ export class ForceRoute {
     if (held.isGranted && this.#forget(id)) held.lease.end(reason);
   }
 
-  /** The service ends: clients that hold forces hear of it. */
+  /** The service ends: clients that hold forces are notified. */
   close(reason: string): void {
     for (const [id, { lease }] of [...this.#held]) {
       this.#forget(id);

@@ -19,7 +19,7 @@ import {
 import { HttpError } from "../requests/messages.ts";
 import { type QueryParameters, readFlag } from "../requests/routes.ts";
 
-/** Edges of a JSON answer unless that is said, and at most. */
+/** Edges of a JSON answer, by default and at most. */
 const DEFAULT_LIMIT = 10_000;
 const MAX_LIMIT = 1_000_000;
 /** Most lines that a query names. */
@@ -49,7 +49,7 @@ interface HistoryQuery {
   /** Absent: now. */
   readonly to: bigint | undefined;
   readonly format: HistoryFormat;
-  /** Most edges; a table or a dump has all unless that is said. */
+  /** Most edges; a table or a dump has all by default. */
   readonly limit: number;
   readonly filter: LineFilter | undefined;
   /** Names of lines that are not in memory. */

@@ -96,7 +96,7 @@ export class HistoryRoute {
           some.length = left;
         }
         left -= some.length;
-        // A value that became known is no edge, but part of a wave.
+        // A value that became known is not an edge, but part of a wave.
         return text.edges(isOver ? some : edges);
       }));
       if (piece !== "") isOpen = await written(response, piece);
