@@ -2,11 +2,13 @@
  * Counts doc comments that begin as a question does (What, Who, Whose, Whether,
  * How, Where), which say less than a verb or a noun, and lines with the words
  * whoever, nobody and somebody, which stand for a process, a guest or a client.
- * Finds paragraphs of doc comments in `src` that end in the middle of a sentence.
+ * Finds paragraphs of doc comments in `src` that end in the middle of a sentence,
+ * and functions that are named by a noun and "of" (`pathOf`), which do not say
+ * what they do.
  *
  * Usage: `deno run --allow-read scripts/check_english.ts [--list]`; exits 1 if
- * more than 3 % of the doc comments begin so, one of the words is used, or a
- * sentence has no end. With `--list`, and if the check fails, it prints each
+ * more than 3 % of the doc comments begin so, one of the words or names is used,
+ * or a sentence has no end. With `--list`, and if the check fails, it prints each
  * place.
  *
  * @module
@@ -31,6 +33,10 @@ const IGNORED = /"\w+"|`\w+`|\\[nrt]/g;
 const DOC =
   /^[ \t]*\/\*\*(?:[ \t]+([^\s*].*)|[ \t]*\r?\n[ \t]*\*[ \t]+(\S.*))/gm;
 
+/** Declaration of a function or method such as `pathOf`. */
+const NOUN_NAME =
+  /(?:\bfunction\*? |^ {2}(?:async |static |\*)*#?)((?!assert)[a-z]\w*Of)[(<]/gm;
+
 const DOC_COMMENT = /\/\*\*([^]*?)\*\//g;
 /** End of a sentence, perhaps in brackets or as code. */
 const SENTENCE_END = /[.:!?…]["')`*]*$/;
@@ -41,20 +47,28 @@ interface Findings {
   readonly questions: string[];
   readonly people: string[];
   readonly cut: string[];
+  readonly names: string[];
 }
 
 /** Checks the English of all files. */
 export function checkEnglish(tree: SourceTree): CheckResult {
-  const found: Findings = { docs: 0, questions: [], people: [], cut: [] };
+  const found: Findings = {
+    docs: 0,
+    questions: [],
+    people: [],
+    cut: [],
+    names: [],
+  };
   for (const place of [...PLACES, ...PAGES]) {
-    for (const file of tree.files(place, /\.(?:ts|md)$/)) {
+    for (const file of tree.files(place, /\.(?:ts|js|md)$/)) {
       checkFile(file, tree.text(file), found);
     }
   }
-  const { docs, questions, people, cut } = found;
+  const { docs, questions, people, cut, names } = found;
   const share = questions.length / docs;
-  const isGood = share <= LIMIT && people.length + cut.length === 0;
-  const places = [...questions, ...people, ...cut];
+  const isGood = share <= LIMIT &&
+    people.length + cut.length + names.length === 0;
+  const places = [...questions, ...people, ...cut, ...names];
   if (isGood && Deno.args.includes("--list")) {
     for (const place of places) console.log(place);
   }
@@ -62,7 +76,8 @@ export function checkEnglish(tree: SourceTree): CheckResult {
     `${docs} doc comments, ${questions.length} (${
       (100 * share).toFixed(1)
     } %) begin as a question; ${people.length} lines with ${PEOPLE.source}; ` +
-    `${cut.length} sentences without an end`;
+    `${cut.length} sentences without an end; ${names.length} functions ` +
+    'called "...Of"';
   return { summary, problems: isGood ? [] : places };
 }
 
@@ -73,6 +88,11 @@ function checkFile(file: string, text: string, found: Findings): void {
       const first = match[1] ?? match[2] ?? "";
       if (!QUESTION.test(first)) continue;
       found.questions.push(`${file}:${lineAt(text, match.index)}: ${first}`);
+    }
+  }
+  if (!file.endsWith(".md")) {
+    for (const { index, 1: name } of text.matchAll(NOUN_NAME)) {
+      found.names.push(`${file}:${lineAt(text, index)}: ${name}()`);
     }
   }
   if (file.startsWith("src/") && file.endsWith(".ts")) {

@@ -182,7 +182,7 @@ async function release(
       formatBill({
         version,
         architecture: arch,
-        sha256: await sha256Of(file),
+        sha256: await hashFile(file),
         deno: Deno.version.deno,
         lock,
         ...readElf(file),
@@ -249,7 +249,7 @@ async function writeChecksums(directory: string): Promise<void> {
   for await (const { name } of Deno.readDir(directory)) names.push(name);
   let text = "";
   for (const name of names.sort()) {
-    text += `${await sha256Of(`${directory}/${name}`)}  ${name}\n`;
+    text += `${await hashFile(`${directory}/${name}`)}  ${name}\n`;
   }
   await Deno.writeTextFile(`${directory}/SHA256SUMS`, text);
 }
@@ -349,7 +349,7 @@ async function isThere(path: string): Promise<boolean> {
   }
 }
 
-async function sha256Of(path: string): Promise<string> {
+async function hashFile(path: string): Promise<string> {
   const bytes = await Deno.readFile(path);
   return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
 }

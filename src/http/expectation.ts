@@ -1,11 +1,11 @@
 /**
- * What a client expects of a server before it goes on.
+ * Expectations of a client (header Expect) before it sends the body.
  *
  * @module
  */
 import type { IncomingMessage } from "node:http";
 
-/** What `node:http` fulfils by itself, by its own pattern. */
+/** Expectations that `node:http` fulfils by itself, by its own pattern. */
 const CONTINUE = /(?:^|\W)100-continue(?:\W|$)/i;
 
 /**

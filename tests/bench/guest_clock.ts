@@ -45,7 +45,7 @@ export function narrowest(readings: readonly Reading[]): Moment {
 export class GuestClock {
   readonly #first: Moment;
   readonly #slope: number;
-  /** How far off a converted time can be. **Units**: nanoseconds. */
+  /** Error of a converted time, at most. **Units**: nanoseconds. */
   readonly uncertainty: number;
 
   /**

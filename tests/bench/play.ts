@@ -47,20 +47,23 @@ export async function measurePlays(
     floors.push(bareTimer(steps));
     plays.push(await onePlay(client, steps));
   }
-  const measureOf = (name: string, of: (round: Round) => number): Measure => ({
+  const makeMeasure = (
+    name: string,
+    of: (round: Round) => number,
+  ): Measure => ({
     name,
     ...besideFloor(plays.map(of), floors.map(of)),
   });
   return [
     {
-      ...measureOf("lateness of a play's step, p50", ({ p50 }) => p50),
+      ...makeMeasure("lateness of a play's step, p50", ({ p50 }) => p50),
       target: { most: MOST_US, of: "value" },
       note:
         `${steps} steps, one each ${STEP_NS / 1e6} ms, by the times in the ` +
         "record; floor: the same times by a bare timerfd",
     },
-    measureOf("the same, p99", ({ p99 }) => p99),
-    measureOf("the same, worst of a play", ({ max }) => max),
+    makeMeasure("the same, p99", ({ p99 }) => p99),
+    makeMeasure("the same, worst of a play", ({ max }) => max),
   ];
 }
 

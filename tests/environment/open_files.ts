@@ -1,5 +1,5 @@
 /**
- * What another process has open: for tests that look for leaks.
+ * Open files of another process: for tests that look for leaks.
  *
  * @module
  */

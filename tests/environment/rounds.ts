@@ -1,5 +1,5 @@
 /**
- * How often tests repeat what must hold each time.
+ * Number of repetitions in tests of what must hold each time.
  *
  * @module
  */

@@ -110,11 +110,11 @@ export async function bootStockHost(
   }
   const words = environment();
   const deno = await artefact("deno");
-  const programOf = (module: string, permissions: string) =>
+  const runProgram = (module: string, permissions: string) =>
     `'${deno}' run -q --no-check --cached-only -P=${permissions} ` +
     `--config '${REPOSITORY}/deno.json' '${REPOSITORY}/${module}'`;
-  const program = programOf("src/cli/main.ts", "gpioagg");
-  const commandOf = (uid?: number) =>
+  const program = runProgram("src/cli/main.ts", "gpioagg");
+  const gpioaggCommand = (uid?: number) =>
     `chroot ${ROOT} /usr/bin/env -i ${words} ` +
     (uid === undefined ? "" : `XDG_RUNTIME_DIR=/run/user-${uid} ` +
       `/usr/bin/setpriv --reuid ${uid} --regid ${uid} --clear-groups `) +
@@ -129,14 +129,14 @@ END
   );
   return Object.assign(session, {
     gpioagg: (args: string, options: ExecOptions = {}) =>
-      session.exec(`${commandOf()} ${args}`, {
+      session.exec(`${gpioaggCommand()} ${args}`, {
         timeoutMs: PROGRAM_LIMIT_MS,
         ...options,
       }),
     program: (module: string, args: string, options: ExecOptions = {}) =>
       session.exec(
         `chroot ${ROOT} /usr/bin/env -i ${words} TMPDIR=/run ` +
-          `${programOf(module, "unit")} ${args}`,
+          `${runProgram(module, "unit")} ${args}`,
         { timeoutMs: PROGRAM_LIMIT_MS, ...options },
       ),
     start: async (
@@ -154,7 +154,7 @@ END
       }
       return Number(
         await session.run(
-          `${commandOf(uid)} ${args} ${redirections} ` +
+          `${gpioaggCommand(uid)} ${args} ${redirections} ` +
             `>${output} 2>&1 </dev/null & echo $!`,
         ),
       );

@@ -1,5 +1,5 @@
 /**
- * What `gpioagg doctor --guest` prints to be pasted: taken by gpioagg, by each
+ * Lines that `gpioagg doctor --guest` prints to be pasted: taken by gpioagg, each
  * QEMU of the tests, and by libvirt's schema.
  */
 import { assert, assertEquals } from "@std/assert";
@@ -30,7 +30,7 @@ const REST = {
 };
 const COMMON = "-accel tcg -nodefaults -display none -S -monitor stdio";
 
-/** What guests of any architecture can have. */
+/** Exposures for guests of any architecture. */
 const ALWAYS = [
   "usbredir, device=cp2112",
   "usbredir, device=ljca",

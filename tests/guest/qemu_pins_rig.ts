@@ -279,7 +279,7 @@ export class PinRig implements AsyncDisposable {
   ): Promise<string[]> {
     const { chip, offset, count } = options;
     const sim = this.sims[options.sim ?? offset]!;
-    const edgesOf = (output: string) =>
+    const findEdges = (output: string) =>
       output.match(/^(rising|falling)$/gm) ?? [];
     let pulled = 0;
     const output = await guest.run(
@@ -288,12 +288,12 @@ export class PinRig implements AsyncDisposable {
         timeoutMs: 60_000,
         onOutput: (output) => {
           const isDue = output.includes("Monitoring") &&
-            edgesOf(output).length === pulled;
+            findEdges(output).length === pulled;
           if (isDue && pulled < count) sim.pull(++pulled & 1 ? 1 : 0);
         },
       },
     );
-    return edgesOf(output);
+    return findEdges(output);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -8,7 +8,7 @@ const SCRIPT = `${import.meta.dirname}/../soak/main.ts`;
 /** 12 s, most of which are work of guests and hostile peers. */
 const MINUTES = "0.2";
 const LIMIT_MS = 600_000;
-/** What there must be some of. */
+/** Counters that must not stay 0. */
 const COUNTS = [
   "checked requests",
   "processes of guests killed",

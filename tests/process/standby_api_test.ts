@@ -100,7 +100,7 @@ Deno.test("a change that a client was told of is there after a SIGKILL in that m
   }
 });
 
-/** What a client was told of the aggregators that it made. */
+/** Answers to a client about the aggregators that it made. */
 class Maker {
   readonly there = new Set<string>();
   /** Those of which it knows nothing: there was no answer. */

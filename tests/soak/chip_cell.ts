@@ -81,7 +81,7 @@ export class ChipCell implements AsyncDisposable {
   #isAnyDriven = false;
   #in = 0;
   #edge = 0;
-  /** What this guest wants of the common line. */
+  /** Value that this guest requests of the common line. */
   common = 0;
   /** Value of {@linkcode L.OUT} while an operator forces it. */
   forced: 0 | 1 | undefined;

@@ -1,5 +1,5 @@
 /**
- * What a service writes to a disk that is full again and again: nothing but
+ * Files of a service on a disk that is full again and again: nothing but
  * whole lines, and each entry of the audit log there or on standard error.
  *
  * @module

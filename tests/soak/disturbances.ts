@@ -1,5 +1,5 @@
 /**
- * What disturbs the service of a soak, each kind until its time is over.
+ * Disturbances of the service of a soak, each kind until its time is over.
  *
  * @module
  */

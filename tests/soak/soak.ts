@@ -118,16 +118,16 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
       },
     });
   await disturb(totalMs * WARM_UP, false);
-  const atRestOf = (most?: number) =>
+  const usageAtRest = (most?: number) =>
     atRest(guests, async () => {
       await disk?.settle(client);
       return await settled(most);
     });
-  const warm = await atRestOf();
+  const warm = await usageAtRest();
   log("warmed up");
   const rest = performance.now();
   await disturb(totalMs * (1 - WARM_UP - RESTARTING), true);
-  const end = await atRestOf(warm.descriptors);
+  const end = await usageAtRest(warm.descriptors);
   log("restarting");
   await restarts(performance.now() + totalMs * RESTARTING, guests, {
     soak,
@@ -137,7 +137,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     disk,
   });
   const seconds = (performance.now() - rest) / 1000 + totalMs * WARM_UP / 1000;
-  const restarted = await atRestOf(warm.descriptors);
+  const restarted = await usageAtRest(warm.descriptors);
   log("letting all go");
   const reports = await Promise.all(guests.map(readReport));
   const after = await settled(start.descriptors);

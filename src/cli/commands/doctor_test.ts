@@ -14,7 +14,7 @@ name "vhost-user-gpio-pci", bus PCI
 `;
 const [X86, ARM] = ["qemu-system-x86_64", "qemu-system-aarch64"];
 
-/** What starting a program comes to: its version, its failure, or an error. */
+/** Outcome of starting a program: its version, its failure, or an error. */
 type Programs = Readonly<Record<string, string | undefined | Error>>;
 
 /** A host with these programs and chips. */

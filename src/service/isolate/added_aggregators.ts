@@ -1,5 +1,5 @@
 /**
- * What a service knows of the aggregators of one process: enough to describe
+ * Record of the aggregators of one process at the service: enough to describe
  * them while there is no process, and to add them to the next one.
  *
  * @module

@@ -1,4 +1,4 @@
-/** What a reactor is told when another process has lost its lines. */
+/** Messages to a reactor when another process has lost its lines. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
 import type {

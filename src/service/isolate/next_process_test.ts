@@ -1,4 +1,4 @@
-/** What the process that takes the place of one that died is told to do. */
+/** Messages to the process that replaces one that died. */
 import { assertEquals } from "@std/assert";
 import { duplicate } from "../../../ffi/files.ts";
 import { until } from "../../../tests/environment/wait.ts";
