@@ -1,6 +1,6 @@
 /**
- * Lines that `gpioagg doctor --guest` prints to be pasted: taken by gpioagg, each
- * QEMU of the tests, and by libvirt's schema.
+ * Lines that `gpioagg doctor --guest` prints to be pasted: taken by gpioagg, by
+ * each QEMU of the tests, and by libvirt's schema.
  */
 import { assert, assertEquals } from "@std/assert";
 import { GUESTS } from "../../src/doctor/guests.ts";

@@ -8,7 +8,7 @@ import { accessPath, describeUse } from "../output/aggregator_text.ts";
 import { noRest } from "../arguments/arguments.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
-import { table } from "../output/line_table.ts";
+import { formatTable } from "../output/table.ts";
 import { writeError, writeOutput } from "../output/output.ts";
 import { selectClients } from "../service_client.ts";
 import { printableJson } from "../../text/printable.ts";
@@ -69,7 +69,7 @@ export async function main(args: readonly string[]): Promise<number> {
   ]);
   const head = ["SERVICE", "NAME", "LINES", "STATE", "LEASE", "AT"];
   writeOutput(
-    table([head, ...rows].map((row) => row.slice(areSeveral ? 0 : 1))),
+    formatTable([head, ...rows].map((row) => row.slice(areSeveral ? 0 : 1))),
   );
   return status;
 }

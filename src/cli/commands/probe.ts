@@ -13,6 +13,7 @@ import {
   type ProbeArguments,
   readProbeArguments,
 } from "../arguments/probe_arguments.ts";
+import { formatTable } from "../output/table.ts";
 import { helpText } from "../usage/help_text.ts";
 import type { CommandUsage } from "../usage/usage.ts";
 import {
@@ -229,7 +230,7 @@ class Probe {
         ? "no names"
         : `${device.namesBytes} bytes of names`),
       "",
-      table([
+      formatTable([
         ["LINE", "NAME", "DIRECTION", "VALUE", "INTERRUPT"],
         ...lines.map((line) => [
           String(line.lineNumber),
@@ -365,13 +366,4 @@ function wrapped(label: string, words: readonly string[]): string {
     row += piece;
   }
   return [...rows, words.length === 0 ? `${row}none` : row].join("\n");
-}
-
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, column) =>
-    Math.max(...rows.map((row) => row[column]!.length))
-  );
-  return rows.map((row) =>
-    row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()
-  ).join("\n");
 }

@@ -13,7 +13,7 @@ import {
   JSON_OPTION,
 } from "../usage/usage.ts";
 import { ruleTexts } from "../output/line_facts.ts";
-import { table } from "../output/line_table.ts";
+import { formatTable } from "../output/table.ts";
 import { writeLine, writeOutput } from "../output/output.ts";
 import { clientFor, withSuggestion } from "../service_client.ts";
 import { printable, printableJson } from "../../text/printable.ts";
@@ -56,7 +56,7 @@ export async function main(args: readonly string[]): Promise<number> {
   if (startedSince !== undefined) {
     writeLine(`  guest   started ${timeText(startedSince)}`);
   }
-  writeOutput(table([
+  writeOutput(formatTable([
     [
       ...["LINE", "NAME", "DIRECTION", "VALUE", "DRIVEN BY", "SINCE"],
       ...["SOURCE", "RULES", "EXCLUDES"],

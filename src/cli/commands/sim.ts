@@ -23,7 +23,7 @@ import {
   HELP_OPTION,
   JSON_OPTION,
 } from "../usage/usage.ts";
-import { table } from "../output/line_table.ts";
+import { formatTable } from "../output/table.ts";
 import { writeError, writeOutput } from "../output/output.ts";
 import { nearest } from "../../text/nearest.ts";
 import { printableJson } from "../../text/printable.ts";
@@ -247,5 +247,5 @@ function lineTable({ lines }: AggregatorDescription): string {
       source,
     ]),
   ];
-  return table(rows);
+  return formatTable(rows);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { InventoryChip } from "../../kernel_chip/inventory.ts";
-import { printable } from "../../text/printable.ts";
+import { formatTable } from "./table.ts";
 
 /** Returns a table of chips, and of their lines if wanted. */
 export function chipTable(
@@ -21,15 +21,7 @@ export function chipTable(
     ],
     ...(withLines ? chip.lines.map(lineRow) : []),
   ]);
-  const rows = cells.map((row) => row.map((cell) => printable(cell)));
-  const columns = Math.max(...rows.map((row) => row.length));
-  const widths = Array.from(
-    { length: columns },
-    (_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)),
-  );
-  return rows.map((row) =>
-    row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()
-  ).join("\n");
+  return formatTable(cells);
 }
 
 function stateText({ state, pid, lostChips = [] }: InventoryChip): string {
